@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The core's own structures: loop, endpoint and remote, and what its files ask of each other.
+ *
+ * Nothing outside lib/ includes this. Every list here is intrusive and belongs to one loop, hence
+ * to one thread; the remote alone is shared. What is touched for every datagram is kept in words.
+ */
+#ifndef KI_CORE_H
+#define KI_CORE_H
+
+#include <kirim/remote.h>
+
+#include "policy.h"
+#include "queue.h"
+#include "reactor.h"
+#include "store.h"
+#include "wheel.h"
+
+/* Whether calls from a wrong thread and of closed endpoints are found out: a build option. */
+#ifndef KIRIM_CHECKS
+#define KIRIM_CHECKS 0
+#endif
+
+enum {
+    KI_BATCHES_PER_TURN = 4 /* of one endpoint, before its neighbours and the next turn */
+};
+
+enum {
+    KI_EP_OPEN,
+    KI_EP_CLOSING, /* closed by its owner, the last callback still to come */
+    KI_EP_GONE     /* kept as a tombstone where KIRIM_CHECKS says so */
+};
+
+enum {
+    KI_OP_IDLE,
+    KI_OP_PENDING,  /* queued or in flight */
+    KI_OP_EXPIRED,  /* in flight, its deadline passed: an abort becomes a time-out */
+    KI_OP_FINISHED, /* its callback is due */
+    KI_OP_DONE      /* its result can be polled */
+};
+
+struct kirim_endpoint {
+    struct kirim_loop *loop;
+    struct ki_port *port; /* allocated behind this structure */
+    struct ki_queue queue;
+    struct ki_store store;  /* of copied bytes, arrays, control data */
+    struct ki_store copies; /* of lent bytes that the system did not take in time */
+    uint64_t state;         /* KI_EP_... */
+    uint64_t families;      /* bits 1 << family: whom it can send to */
+    uint64_t count_max;     /* bounds of the queue */
+    uint64_t bytes_max;
+    uint64_t held_bytes;     /* payload in `store` */
+    uint64_t lent_count;     /* entries whose bytes are lent, not yet submitted */
+    uint64_t ops_count;      /* operations whose callback or result is to come */
+    uint64_t failed_count;   /* entries that wait for the `failed` callback */
+    uint64_t is_blocked;     /* the reactor said EWOULDBLOCK */
+    uint64_t is_dirty;       /* on the loop's list of endpoints to flush */
+    uint64_t is_noticed;     /* on the loop's list of endpoints with something to tell */
+    uint64_t wants_writable; /* a send was refused for want of room */
+    uint64_t is_port_closed;
+    uint64_t is_replying_from_local; /* bound to a wildcard: answers name their source */
+    void *reserved;                  /* room lent by reserve, or NULL */
+    size_t reserved_bytes;
+    struct kirim_event peer_error; /* kind 0: none waits to be told */
+    struct kirim_event retried;    /* the error an entry was submitted again for */
+    struct kirim_handler handler;  /* as far as its size goes */
+    void *user;
+    struct kirim_timer op_timer; /* the earliest deadline of its operations */
+    struct kirim_timer *timers;  /* all that belong to it */
+    struct kirim_endpoint *dirty_next, *notice_next, *closing_next;
+    struct kirim_endpoint *next, *prev; /* all of the loop */
+    struct kirim_endpoint_stats stats;
+    size_t allocated_bytes;
+    uint64_t empty; /* where an empty datagram points to */
+};
+
+struct kirim_loop {
+    const struct ki_reactor_ops *ops;
+    struct ki_reactor *reactor;
+    struct ki_ready ready;     /* filled by the reactor */
+    struct ki_port *receiving; /* what is left of this turn's snapshot of it */
+    struct kirim_endpoint *dirty, **dirty_last;
+    struct kirim_endpoint *notices, **notices_last;
+    struct kirim_endpoint *closing, **closing_last;
+    struct kirim_op *finished, **finished_last; /* whose callback is due */
+    struct kirim_op *delivering;                /* what is left of this turn's snapshot of them */
+    struct kirim_endpoint *endpoints;           /* all but the gone */
+    struct kirim_endpoint *tombstones;
+    struct kirim_guest *guests, *guests_ready, **guests_ready_last;
+    struct kirim_guest *guests_calling;
+    struct kirim_remote *remote;
+    uint64_t now_ns;
+    uint64_t is_now_known;
+    uint64_t is_in_turn;
+    uint64_t is_lending; /* a `received` is running */
+    uint64_t is_stopping;
+    uint64_t is_closing;
+    uint32_t caps;
+    int32_t log_level;
+    kirim_log_fn log;
+    void *log_user;
+    kirim_alloc_fn alloc;
+    void *alloc_user;
+    const void *thread; /* identity of the loop's thread, where KIRIM_CHECKS says so */
+    struct kirim_loop_stats stats;
+    struct ki_wheel wheel;
+    struct kirim_datagram batch[KI_BATCH_MAX];
+};
+
+/* ---- send.c, flush.c: the way out
+ * ------------------------------------------------------------------- */
+
+/* Submits what waits, as far as the reactor takes it. */
+void ki_endpoint_submit(struct kirim_endpoint *ep);
+
+/* Submits the one entry at the tail with NOW semantics: KIRIM_OK, KIRIM_PENDING (in flight), or why
+ * not; not taken, it stays at the tail. */
+kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly);
+
+/* Takes back the entry at the tail, that was posted for a send inside the call and did not leave.
+ */
+void ki_endpoint_take_back(struct kirim_endpoint *ep);
+
+/* Whether a reservation of `bytes` can be committed as `msg` says. */
+kirim_err ki_check_committed(const struct kirim_endpoint *ep, const struct kirim_msg *msg,
+                             size_t bytes);
+
+/* Copies lent bytes that are still waiting, so that the reactor may take its buffers back. */
+void ki_endpoint_keep_lent(struct kirim_endpoint *ep);
+
+/* Kills the waiting entry `number`; its operation ends with `err`, without one it is counted under
+ * `reason`. */
+void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err, uint32_t reason);
+
+/* Kills all waiting entries; returns how many. */
+size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason);
+
+/* Takes what has ended off the queue's head. */
+void ki_endpoint_trim(struct kirim_endpoint *ep);
+
+/* Puts the endpoint on the list of those to flush. */
+void ki_endpoint_soil(struct kirim_endpoint *ep);
+
+/* Puts the endpoint on the list of those with something to tell. */
+void ki_endpoint_notice(struct kirim_endpoint *ep);
+
+/* Tells what is to be told: failed sends, a peer's error, writable. In a turn. */
+void ki_endpoint_tell(struct kirim_endpoint *ep);
+
+/* ---- op.c
+ * ------------------------------------------------------------------------------------------- */
+
+/* Puts an idle operation into flight for entry `number`. */
+void ki_op_start(struct kirim_op *op, struct kirim_endpoint *ep, uint64_t number);
+
+/* Makes an operation idle again whose send was refused inside the call. */
+void ki_op_take_back(struct kirim_op *op);
+
+/* Ends an operation; its callback comes in a later delivery. */
+void ki_op_finish(struct kirim_op *op, kirim_err err, size_t sent_bytes);
+
+/* Delivers those that have ended when it begins. */
+void ki_ops_deliver(struct kirim_loop *loop);
+
+/* Expiry of an endpoint's op_timer. */
+void ki_ops_expire(struct kirim_timer *timer);
+
+/* ---- endpoint.c, turn.c, loop.c, guest.c, remote.c
+ * -------------------------------------------------- */
+
+/* Whether its last callback is due. */
+bool ki_endpoint_is_drained(const struct kirim_endpoint *ep);
+
+/* The last callback, and the end. */
+void ki_endpoint_finish_close(struct kirim_endpoint *ep);
+
+/* Frees what is left of endpoints. */
+void ki_endpoint_free(struct kirim_endpoint *ep);
+
+/* Flushes what was posted, in the order of first posting. */
+void ki_loop_flush(struct kirim_loop *loop);
+
+/* Closings that drained. */
+void ki_loop_finish_closings(struct kirim_loop *loop);
+
+/* Whether a turn has something to do without waiting. */
+bool ki_loop_has_work(const struct kirim_loop *loop);
+
+/* Tells a driven loop's driver that the next turn is due earlier; nothing inside a turn. */
+void ki_loop_rearm(struct kirim_loop *loop);
+
+/* Takes a timer that is about to fire off its owner's list, and notes how late it is. */
+void ki_timer_begin_expiry(struct kirim_timer *timer);
+
+/* Makes a timer idle that was taken out of the wheel. */
+void ki_timer_forget(struct kirim_timer *timer);
+
+/* Calls the guests that are ready. */
+void ki_guests_call(struct kirim_loop *loop);
+
+/* Takes all guests off the loop. */
+void ki_guests_remove_all(struct kirim_loop *loop);
+
+/* Opens the loop's remote, or NULL. */
+struct kirim_remote *ki_remote_open(struct kirim_loop *loop);
+
+/* Runs the posts that are there when it begins. */
+void ki_remote_run(struct kirim_remote *remote, struct kirim_loop *loop, kirim_err err);
+
+/* No call of another thread reaches the loop after it; posts that came first are run with
+ * KIRIM_ECLOSED. */
+void ki_remote_close(struct kirim_remote *remote, struct kirim_loop *loop);
+
+/* Whether anything was posted and not run. */
+bool ki_remote_has_posts(struct kirim_remote *remote);
+
+/* Whether somebody beside the loop holds it. */
+bool ki_remote_is_held(struct kirim_remote *remote);
+
+/* Whether a stop was asked for; forgets it. */
+bool ki_remote_take_stop(struct kirim_remote *remote);
+
+/* Copies a structure that may grow: `known` bytes of it are known here, `first` had the first
+ * version, `size` has the caller's. False: no version was of that size, or the caller says
+ * something that is not known here. */
+bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
+
+/* The C library's allocator as a kirim_alloc_fn. */
+void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
+
+/* Whether the caller is the loop's thread, or nobody checks. */
+bool ki_loop_is_mine(struct kirim_loop *loop);
+
+/* Whether `ep` can be used: open, and in its loop's thread. KIRIM_OK, KIRIM_EINVAL or
+ * KIRIM_ECLOSED. */
+static inline kirim_err ki_endpoint_check(const struct kirim_endpoint *ep)
+{
+    if (ep == NULL) {
+        return KIRIM_EINVAL;
+    }
+    if (ep->state != KI_EP_OPEN) {
+        return KIRIM_ECLOSED;
+    }
+#if KIRIM_CHECKS
+    if (!ki_loop_is_mine(ep->loop)) {
+        return KIRIM_EINVAL;
+    }
+#endif
+    return KIRIM_OK;
+}
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Endpoints: a bound UDP socket (or its simulated twin) with its queue and its handler. One way out
+ * for every datagram, kirim_endpoint_send(); the other calls wrap it. Datagrams of one endpoint
+ * leave in the order in which they were posted. An endpoint belongs to its loop's thread. Sources:
+ * WSASendMsg, udp(7), RFC 8085.
+ */
+#ifndef KIRIM_ENDPOINT_H
+#define KIRIM_ENDPOINT_H
+
+#include <kirim/msg.h>
+#include <kirim/op.h>
+#include <kirim/stats.h>
+
+struct kirim_loop;
+struct kirim_endpoint;
+
+/** What happened to a datagram or a peer, told by the `failed` callback. */
+enum {
+    KIRIM_EVENT_SEND_FAILED = 1, /**< An accepted datagram without an operation did not leave. */
+    KIRIM_EVENT_PEER_ERROR =
+        2 /**< The network reported an error about an earlier datagram to `peer`. */
+};
+
+/** An event; lent until the callback returns. */
+struct kirim_event {
+    uint32_t size;          /**< sizeof in the library that runs. */
+    uint32_t kind;          /**< KIRIM_EVENT_... */
+    struct kirim_addr peer; /**< Whom it concerns; none if the system did not tell. */
+    kirim_err err;          /**< What happened. */
+    int32_t system_code;    /**< The system's own code, for people to read; 0 if there was none. */
+    uint64_t tag;           /**< Tag of the failed message's control data, or 0. */
+    uint32_t drop_reason;   /**< KIRIM_DROP_... of a failed send. */
+    uint32_t path_mtu;      /**< Path MTU in bytes if the system told it, else 0. */
+};
+
+/**
+ * @brief What an endpoint tells its owner. Members may be NULL. Called from inside turns of the
+ * loop only, in its thread, never nested.
+ */
+struct kirim_handler {
+    /** sizeof, set by KIRIM_HANDLER_INIT. */
+    size_t size;
+    /** Datagrams arrived: at most 64 a call. What `batch` points to is lent until the return. */
+    void (*received)(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user);
+    /** The queue was at its bound, and has room again: called once for each time a send was refused
+     * at the bound. */
+    void (*writable)(struct kirim_endpoint *ep, void *user);
+    /** A datagram was lost on this side, or the network reported an error. Never the end of the
+     * endpoint. */
+    void (*failed)(struct kirim_endpoint *ep, const struct kirim_event *event, void *user);
+    /** The last callback: exactly once, after every operation has ended. The endpoint is gone when
+     * it returns. */
+    void (*closed)(struct kirim_endpoint *ep, void *user);
+};
+
+/** Starts a handler: `static const struct kirim_handler h = { KIRIM_HANDLER_INIT, .received = f };`
+ */
+#define KIRIM_HANDLER_INIT .size = sizeof(struct kirim_handler)
+
+/** Flags of kirim_endpoint_options. */
+enum {
+    KIRIM_ENDPOINT_DUAL_STACK =
+        1, /**< An IPv6 wildcard endpoint serves IPv4 too; peers show as IPv4. */
+    KIRIM_ENDPOINT_SHARE_PORT =
+        2,                        /**< Other endpoints may bind the same port if they say so too. */
+    KIRIM_ENDPOINT_BROADCAST = 4, /**< Broadcast destinations are permitted. */
+    KIRIM_ENDPOINT_INHERIT = 8,   /**< Child processes inherit the socket. */
+    KIRIM_ENDPOINT_FORCE_BUFFERS =
+        16, /**< Buffer sizes beyond the system's limit, where permitted. */
+    KIRIM_ENDPOINT_BIND_ADOPTED = 32 /**< An adopted socket is unbound: bind it to `local`. */
+};
+
+/** `adopt` of kirim_endpoint_options: none. */
+#define KIRIM_NO_DESCRIPTOR ((intptr_t)-1)
+
+/** How to open an endpoint; start from KIRIM_ENDPOINT_OPTIONS_INIT. */
+struct kirim_endpoint_options {
+    size_t size;              /**< sizeof, set by the INIT macro. */
+    struct kirim_addr local;  /**< Where to bind; port 0: the system chooses. Required, unless
+                                 adopting or connecting. */
+    struct kirim_addr remote; /**< If given: connect to it; only its datagrams arrive. */
+    intptr_t adopt; /**< A datagram or raw socket of the caller's, owned by the endpoint if the open
+                       succeeds. */
+    uint32_t flags; /**< KIRIM_ENDPOINT_... */
+    uint32_t receive_buffer_bytes; /**< Asked of the system; 0: its default. See
+                                      kirim_endpoint_buffers(). */
+    uint32_t send_buffer_bytes;    /**< Asked of the system; 0: its default. */
+    uint32_t datagram_bytes_max;   /**< Largest datagram expected; longer ones arrive truncated. 0:
+                                      65,535. */
+    uint32_t queue_count_max; /**< Bound of the send queue in datagrams, 1..65,536. 0: 1,024. */
+    uint32_t
+        queue_bytes_max; /**< Bound of the send queue in bytes that the library holds. 0: 4 MiB. */
+    const struct kirim_handler
+        *handler; /**< NULL: nobody listens. Not copied; must outlive the endpoint. */
+    void *user;   /**< Handed to every callback. */
+};
+
+/** Initialises options: nothing bound, nothing adopted, defaults everywhere. */
+#define KIRIM_ENDPOINT_OPTIONS_INIT                                                 \
+    {                                                                               \
+        .size = sizeof(struct kirim_endpoint_options), .adopt = KIRIM_NO_DESCRIPTOR \
+    }
+
+KIRIM_BEGIN_DECLS
+
+/**
+ * @brief Opens an endpoint.
+ *
+ * The socket is non-blocking, not inherited by child processes and bound with exclusive use of its
+ * address, unless flags say otherwise. An IPv6 endpoint takes IPv6 only unless
+ * KIRIM_ENDPOINT_DUAL_STACK is set.
+ *
+ * @param loop     Open loop.
+ * @param options  Read during the call.
+ * @param out      The endpoint; owned by the loop, ended by kirim_endpoint_close(). Written on
+ * success only.
+ * @retval KIRIM_OK             Open; datagrams arrive from the next turn on.
+ * @retval KIRIM_EINVAL         NULL, a size that no version had, unknown flags, bounds out of
+ * range, families that differ, neither `local` nor `remote` nor `adopt`, or an adopted socket that
+ * is not bound (S35).
+ * @retval KIRIM_ENOTSOCK       `adopt` is no socket (S42).
+ * @retval KIRIM_EOPNOTSUPP     `adopt` is neither a datagram nor a raw socket (S3), or a flag this
+ * reactor lacks.
+ * @retval KIRIM_EADDRINUSE     The address is taken.
+ * @retval KIRIM_EADDRNOTAVAIL  The address is not one of this host.
+ * @retval KIRIM_EAFNOSUPPORT   The family is not available here.
+ * @retval KIRIM_EACCES         A port that needs a privilege, or buffers forced without it.
+ * @retval KIRIM_ENETUNREACH    No route to `remote`.
+ * @retval KIRIM_EMFILE         Out of descriptors.
+ * @retval KIRIM_ECLOSED        The loop is closing.
+ * @retval KIRIM_ENOMEM         Out of memory.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_open(struct kirim_loop *loop,
+                                        const struct kirim_endpoint_options *options,
+                                        struct kirim_endpoint **out);
+
+/**
+ * @brief Closes an endpoint: submits once what is queued, ends the rest KIRIM_EABORTED (S26),
+ * cancels its timers.
+ *
+ * After it no callback comes but those of its operations, and then `closed`, once. Until `closed`
+ * has returned every other call with the endpoint answers KIRIM_ECLOSED; after it the endpoint is
+ * gone.
+ *
+ * @param ep  Open endpoint.
+ * @retval KIRIM_OK       Closing; `closed` comes in a later step of this turn or in a later turn.
+ * @retval KIRIM_ECLOSED  It was closing already.
+ * @retval KIRIM_EINVAL   NULL.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_close(struct kirim_endpoint *ep);
+
+/**
+ * @brief Sends one message: the one way out.
+ *
+ * *Queued* (no KIRIM_SEND_NOW): accepted, leaves with the turn, in posting order; what the system
+ * says later reaches `op`'s callback or, without one, the handler's `failed`. *NOW*: submits what
+ * is queued first, then asks the system in this call; if something stays queued it is
+ * KIRIM_EWOULDBLOCK. Without `op` and without KIRIM_SEND_LENT the bytes are the caller's again at
+ * the return; with `op` they are borrowed until its callback (zero-copy); with KIRIM_SEND_LENT they
+ * are those lent by the running `received`. The buffer array, the destination and the control data
+ * are always captured. Success does not mean delivered (S25).
+ *
+ * @param ep          Open endpoint.
+ * @param msg         The message.
+ * @param flags       KIRIM_SEND_... or 0; any other bit is KIRIM_EOPNOTSUPP.
+ * @param op          Idle operation of the caller, or NULL.
+ * @param sent_bytes  NOW mode: gets the count if the answer is KIRIM_OK; untouched otherwise (S13,
+ * S15). May be NULL.
+ * @retval KIRIM_OK          Queued: accepted. NOW: the system has it.
+ * @retval KIRIM_PENDING     With `op`: its callback will come, exactly once.
+ * @retval KIRIM_EINVAL      NULL, an operation in flight (S19), a value out of range, a source or
+ * peer of the wrong family, port 0, or KIRIM_SEND_LENT outside of `received`.
+ * @retval KIRIM_EFAULT      A NULL buffer or array with a length (S32).
+ * @retval KIRIM_EMSGSIZE    Over kirim_endpoint_payload_bytes_max(), or over KIRIM_BUF_COUNT_MAX
+ * buffers; nothing was queued (S6).
+ * @retval KIRIM_ENOTCONN    No destination, and the endpoint is not connected (S41).
+ * @retval KIRIM_EOPNOTSUPP  A flag or a control field that this endpoint cannot honour (S10, S11).
+ * @retval KIRIM_EWOULDBLOCK Queued: the queue is at its bound; `writable` will be called. NOW:
+ * full, nothing kept (S16).
+ * @retval KIRIM_ECLOSED     The endpoint is closing.
+ * @retval KIRIM_ENOMEM      Out of memory; nothing was queued.
+ * @return In NOW mode also any error of the system.
+ * @note Loop thread; callable from any callback (S21).
+ */
+KIRIM_API kirim_err kirim_endpoint_send(struct kirim_endpoint *ep, const struct kirim_msg *msg,
+                                        uint32_t flags, struct kirim_op *op, size_t *sent_bytes);
+
+/**
+ * @brief Queues one datagram from one buffer: kirim_endpoint_send() for the common case.
+ *
+ * @param ep     Open endpoint.
+ * @param data   The bytes, copied; may be NULL if `bytes` is 0.
+ * @param bytes  How many.
+ * @param peer   Destination, or NULL if connected.
+ * @return As kirim_endpoint_send() in queued mode without an operation.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_send_to(struct kirim_endpoint *ep, const void *data,
+                                           size_t bytes, const struct kirim_addr *peer);
+
+/**
+ * @brief Answers received datagrams with their own bytes (as they stand in the lent buffers now),
+ * without a copy.
+ *
+ * @param ep        Open endpoint; need not be the one that received.
+ * @param datagram  First of `count` neighbours of the batch that the running `received` was lent.
+ * @param count     How many, at least 1.
+ * @param accepted_count  Gets how many were accepted, also when the answer is an error; may be
+ * NULL.
+ * @retval KIRIM_OK           All accepted; they leave with the turn, in order.
+ * @retval KIRIM_EWOULDBLOCK  The queue is at its bound after `*accepted_count`; `writable` will be
+ * called.
+ * @retval KIRIM_EINVAL       NULL, or not inside `received`.
+ * @retval KIRIM_ECLOSED      The endpoint is closing.
+ * @retval KIRIM_ENOMEM       Out of memory after `*accepted_count`.
+ * @note Loop thread; inside `received`.
+ */
+KIRIM_API kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep,
+                                         const struct kirim_datagram *datagram, size_t count,
+                                         size_t *accepted_count);
+
+/**
+ * @brief Lends room in the send buffer, to write a datagram in place; kirim_endpoint_commit() sends
+ * it.
+ *
+ * The next call that posts to this endpoint, other than the commit, voids the reservation, as does
+ * the end of the callback or of the turn.
+ *
+ * @param ep         Open endpoint.
+ * @param bytes_max  Room wanted, at most kirim_endpoint_payload_bytes_max().
+ * @param out        Where to write; on success only.
+ * @retval KIRIM_OK          Lent.
+ * @retval KIRIM_EMSGSIZE    More than a datagram may have.
+ * @retval KIRIM_EWOULDBLOCK The queue is at its bound; `writable` will be called.
+ * @retval KIRIM_EINVAL      NULL.
+ * @retval KIRIM_ECLOSED     The endpoint is closing.
+ * @retval KIRIM_ENOMEM      Out of memory.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, void **out);
+
+/**
+ * @brief Queues what was written to reserved room as one datagram.
+ *
+ * @param ep     The endpoint that lent the room.
+ * @param bytes  How many bytes were written, at most the room.
+ * @param msg    Destination and control data; its `buf` and `buf_count` are NULL and 0. NULL:
+ * connected, nothing to say.
+ * @return As kirim_endpoint_send() in queued mode without an operation; also
+ * @retval KIRIM_EINVAL  No valid reservation, more bytes than its room, or `msg` has buffers. A
+ * reservation stays valid after a failure.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
+                                          const struct kirim_msg *msg);
+
+/**
+ * @brief Submits what is queued, now, as far as the system takes it.
+ *
+ * @param ep  Open endpoint.
+ * @retval KIRIM_OK           Nothing is left in the queue.
+ * @retval KIRIM_EWOULDBLOCK  The system is full; the rest leaves when it can.
+ * @retval KIRIM_EINVAL       NULL.
+ * @retval KIRIM_ECLOSED      The endpoint is closing.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_flush(struct kirim_endpoint *ep);
+
+/**
+ * @brief Drops what is queued; its operations end KIRIM_EABORTED (S27). Not to be confused with
+ * flush, which sends.
+ *
+ * @param ep             Open endpoint.
+ * @param dropped_count  Gets how many datagrams were dropped; may be NULL.
+ * @retval KIRIM_OK       Done.
+ * @retval KIRIM_EINVAL   NULL.
+ * @retval KIRIM_ECLOSED  The endpoint is closing.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_endpoint_discard(struct kirim_endpoint *ep, size_t *dropped_count);
+
+/** @brief Address the endpoint is bound to, its port as the system chose it. Loop thread. */
+KIRIM_API struct kirim_addr kirim_endpoint_local(const struct kirim_endpoint *ep);
+
+/** @brief Address the endpoint is connected to, or none. Loop thread. */
+KIRIM_API struct kirim_addr kirim_endpoint_remote(const struct kirim_endpoint *ep);
+
+/**
+ * @brief Largest payload of one datagram, in bytes (S6).
+ *
+ * @param ep    Open endpoint.
+ * @param peer  Destination, for its family; NULL: the one it is connected to, else the family of
+ * its own address.
+ * @return 65,507 over IPv4, 65,527 over IPv6, or less where the reactor's limit is lower.
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API size_t kirim_endpoint_payload_bytes_max(const struct kirim_endpoint *ep,
+                                                  const struct kirim_addr *peer);
+
+/**
+ * @brief Sizes of the system's buffers, as the system says they are.
+ *
+ * @param ep             Open endpoint.
+ * @param receive_bytes  Gets the size of the receive buffer; may be NULL.
+ * @param send_bytes     Gets the size of the send buffer; may be NULL.
+ * @retval KIRIM_OK       Written.
+ * @retval KIRIM_EINVAL   NULL endpoint.
+ * @retval KIRIM_ECLOSED  The endpoint is closing.
+ * @note Loop thread; callable from any callback. On Linux the figure is twice what was asked, as
+ * getsockopt gives it (socket(7)).
+ */
+KIRIM_API kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint32_t *receive_bytes,
+                                           uint32_t *send_bytes);
+
+/** @brief The socket, for options that kirim does not set; KIRIM_NO_DESCRIPTOR in the simulator.
+ * Owned by the endpoint. Loop thread. */
+KIRIM_API intptr_t kirim_endpoint_descriptor(const struct kirim_endpoint *ep);
+
+/** @brief The loop of an endpoint. Loop thread. */
+KIRIM_API struct kirim_loop *kirim_endpoint_loop(const struct kirim_endpoint *ep);
+
+/** @brief The `user` of the options. Loop thread. */
+KIRIM_API void *kirim_endpoint_user(const struct kirim_endpoint *ep);
+
+/** @brief Datagrams waiting in the queue, those in flight included. Loop thread. */
+KIRIM_API size_t kirim_endpoint_queued_count(const struct kirim_endpoint *ep);
+
+KIRIM_END_DECLS
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All of kirim's public interface in one include.
+ */
+#ifndef KIRIM_KIRIM_H
+#define KIRIM_KIRIM_H
+
+#include <kirim/addr.h>
+#include <kirim/config.h>
+#include <kirim/endpoint.h>
+#include <kirim/error.h>
+#include <kirim/guest.h>
+#include <kirim/loop.h>
+#include <kirim/msg.h>
+#include <kirim/op.h>
+#include <kirim/remote.h>
+#include <kirim/sim.h>
+#include <kirim/stats.h>
+#include <kirim/timer.h>
+
+#endif

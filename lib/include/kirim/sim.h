@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The simulated network: hosts that are ordinary loops, links with faults, one virtual clock.
+ *
+ * A world runs in one thread and uses no socket and no system clock. One seed gives one run: the
+ * same program with the same seed has the same digest on every compiler and system. Every link's
+ * faults are a function of (seed, link, ordinal of the datagram), so that taking one fault away
+ * leaves the others as they were. Integers only: probabilities are in parts per million.
+ *
+ * A loop opened with the reactor "sim" and no host gets a private world of one host, 127.0.0.1 and
+ * ::1, and runs like any other loop, but for the clock, which jumps to the next event. Thread: that
+ * of the world.
+ */
+#ifndef KIRIM_SIM_H
+#define KIRIM_SIM_H
+
+#include <kirim/addr.h>
+#include <kirim/config.h>
+#include <kirim/error.h>
+#include <kirim/loop.h>
+
+struct kirim_sim;
+struct kirim_sim_host;
+
+/** How to open a world; start from KIRIM_SIM_OPTIONS_INIT. */
+struct kirim_sim_options {
+    size_t size;          /**< sizeof, set by the INIT macro. */
+    uint64_t seed;        /**< The run's seed. */
+    uint64_t start_ns;    /**< Virtual time at the start; 0: 1 s. */
+    kirim_alloc_fn alloc; /**< NULL: the C library's allocator. */
+    void *alloc_user;     /**< First argument of `alloc`. */
+};
+
+/** Initialises options of a world: seed 1. */
+#define KIRIM_SIM_OPTIONS_INIT                              \
+    {                                                       \
+        .size = sizeof(struct kirim_sim_options), .seed = 1 \
+    }
+
+/** A direction of traffic between two hosts and what it does to datagrams; start from
+ * KIRIM_SIM_LINK_INIT. */
+struct kirim_sim_link {
+    size_t size;            /**< sizeof, set by the INIT macro. */
+    uint64_t delay_ns;      /**< From leaving to arriving. */
+    uint64_t jitter_ns;     /**< Added delay, even over 0 .. jitter_ns; order is kept. */
+    uint32_t loss_ppm;      /**< Lost, of a million. */
+    uint32_t duplicate_ppm; /**< Delivered twice, of a million. */
+    uint32_t reorder_ppm;   /**< Delayed by `reorder_ns` more and overtaken, of a million. */
+    uint32_t corrupt_ppm;   /**< One bit flipped and so dropped by the receiver's checksum, of a
+                               million. */
+    uint64_t reorder_ns;    /**< Added delay of what is reordered. */
+    uint32_t mtu;           /**< Largest IP packet in bytes, at least 576; 0: none. */
+    uint32_t mtu_action;    /**< KIRIM_SIM_MTU_..., for datagrams that are larger. */
+    bool is_down;           /**< Everything is lost. */
+};
+
+/** What a link does with a datagram larger than its MTU. */
+enum {
+    KIRIM_SIM_MTU_ERROR = 0,     /**< The send is refused, KIRIM_EMSGSIZE. */
+    KIRIM_SIM_MTU_REPORT = 1,    /**< Lost; the sender gets an event with the path MTU. */
+    KIRIM_SIM_MTU_BLACK_HOLE = 2 /**< Lost. */
+};
+
+/** Initialises a link: 50 us delay, no faults. */
+#define KIRIM_SIM_LINK_INIT                                      \
+    {                                                            \
+        .size = sizeof(struct kirim_sim_link), .delay_ns = 50000 \
+    }
+
+/** What the simulator counted. */
+struct kirim_sim_stats {
+    size_t size;           /**< sizeof, set by the caller. */
+    uint64_t sent;         /**< Datagrams that left a host. */
+    uint64_t delivered;    /**< Datagrams put into a receive buffer, duplicates included. */
+    uint64_t lost;         /**< By `loss_ppm` or a link that is down. */
+    uint64_t duplicated;   /**< Second copies made. */
+    uint64_t reordered;    /**< Delayed to be overtaken. */
+    uint64_t corrupted;    /**< Dropped by a checksum. */
+    uint64_t too_large;    /**< Larger than an MTU. */
+    uint64_t no_host;      /**< No host has the destination. */
+    uint64_t no_port;      /**< The host has no such port: the sender hears of it. */
+    uint64_t receive_full; /**< The receive buffer was full. */
+    uint64_t events;       /**< Events worked off. */
+};
+
+KIRIM_BEGIN_DECLS
+
+/**
+ * @brief Opens a world without hosts.
+ *
+ * @param options  Read during the call; NULL for defaults.
+ * @param out      The world; written on success only. End it with kirim_sim_close().
+ * @retval KIRIM_OK      Open.
+ * @retval KIRIM_EINVAL  `out` is NULL, or a size that no version had.
+ * @retval KIRIM_ENOMEM  Out of memory.
+ * @note Any thread; it becomes the world's.
+ */
+KIRIM_API kirim_err kirim_sim_open(const struct kirim_sim_options *options, struct kirim_sim **out);
+
+/**
+ * @brief Closes a world with its hosts; their loops must be closed before.
+ *
+ * @param sim  The world, or NULL.
+ * @retval KIRIM_OK      Gone.
+ * @retval KIRIM_EBUSY   A host's loop is still open; nothing was closed.
+ * @retval KIRIM_EINVAL  Called while the world runs.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_close(struct kirim_sim *sim);
+
+/**
+ * @brief Adds a host.
+ *
+ * Every host also has 127.0.0.0/8 and ::1 of its own. Open its loop with kirim_loop_open(),
+ * `reactor` "sim" and `reactor_context` the host; the world drives it, so run and step of that loop
+ * are refused. A loop can be closed and another one opened: a host that restarts.
+ *
+ * @param sim         The world.
+ * @param name        1..31 bytes, unique; keys the host's random stream.
+ * @param addrs       Its addresses, ports ignored; unique in the world.
+ * @param addr_count  How many, 0..16.
+ * @param out         The host; owned by the world. Written on success only.
+ * @retval KIRIM_OK      Added.
+ * @retval KIRIM_EINVAL  NULL, a bad name, a wildcard, loopback or multicast address, too many.
+ * @retval KIRIM_EEXIST  The name or an address is there already.
+ * @retval KIRIM_ENOMEM  Out of memory.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_host_add(struct kirim_sim *sim, const char *name,
+                                       const struct kirim_addr *addrs, size_t addr_count,
+                                       struct kirim_sim_host **out);
+
+/**
+ * @brief Sets the link from one host to another; without it the world's default link is used.
+ *
+ * @param from  Sending host; NULL with `to` NULL sets the default link of the world.
+ * @param to    Receiving host; may be `from`: its loopback, which else has no delay and no faults.
+ * @param sim   The world.
+ * @param link  Read during the call. What is under way keeps what it got.
+ * @retval KIRIM_OK      Set.
+ * @retval KIRIM_EINVAL  NULL, a size that no version had, more than a million of a million, an MTU
+ * below 576, hosts of another world.
+ * @retval KIRIM_ENOMEM  Out of memory.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_link_set(struct kirim_sim *sim, struct kirim_sim_host *from,
+                                       struct kirim_sim_host *to,
+                                       const struct kirim_sim_link *link);
+
+/**
+ * @brief Runs the world until its clock would pass `until_ns`, or nothing is left to happen, or
+ * kirim_sim_stop().
+ *
+ * @param sim       The world.
+ * @param until_ns  Virtual time; the clock stands there afterwards unless it was stopped.
+ * KIRIM_NEVER: until nothing is left, the clock stands at the last event.
+ * @retval KIRIM_OK      Done.
+ * @retval KIRIM_EINVAL  NULL, or called while the world runs.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_run(struct kirim_sim *sim, uint64_t until_ns);
+
+/** @brief Makes kirim_sim_run() return after the event that is worked on. The world's thread,
+ * inside callbacks. */
+KIRIM_API void kirim_sim_stop(struct kirim_sim *sim);
+
+/** @brief The world's virtual time in ns. The world's thread. */
+KIRIM_API uint64_t kirim_sim_now(const struct kirim_sim *sim);
+
+/** @brief Digest of all that has happened so far: times, hosts, addresses, bytes, drops. Equal runs
+ * have equal digests. The world's thread. */
+KIRIM_API uint64_t kirim_sim_digest(const struct kirim_sim *sim);
+
+/** @brief The seed the world was opened with. The world's thread. */
+KIRIM_API uint64_t kirim_sim_seed(const struct kirim_sim *sim);
+
+/**
+ * @brief Copies what the simulator counted.
+ *
+ * @param sim  The world.
+ * @param out  `size` set; as many counters are written as fit it.
+ * @retval KIRIM_OK      Written.
+ * @retval KIRIM_EINVAL  NULL, or a size that no version had.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_stats(const struct kirim_sim *sim, struct kirim_sim_stats *out);
+
+/** @brief The world of a loop whose reactor is "sim", private worlds included; NULL for any other
+ * loop. The world's thread. */
+KIRIM_API struct kirim_sim *kirim_loop_sim(struct kirim_loop *loop);
+
+KIRIM_END_DECLS
+
+#endif

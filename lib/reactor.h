@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The contract between the core and a reactor.
+ *
+ * A reactor finds out and moves; the core decides and calls back. The contract is
+ * completion-shaped: `wait` finds out, `receive` hands over a batch, `submit` takes a prefix of the
+ * queue in order. Nothing of the user's ever runs below a reactor's function. A readiness reactor
+ * is the same contract with fewer states: what its `submit` takes has left.
+ *
+ * A reactor is one constant `struct ki_reactor_ops` and as many instances as there are loops.
+ * Everything here is for the loop's thread, but for `wake`. A reactor includes this header and
+ * nothing else of lib/; a user may bring one of their own (kirim_loop_options.reactor_ops).
+ * docs/seam.md tells how each reactor fulfils each line.
+ *
+ * Words before bytes: what is touched for every datagram is kept in whole words and loaded as it
+ * was stored, since a wide load that follows a narrow store waits for it to leave.
+ */
+#ifndef KI_REACTOR_H
+#define KI_REACTOR_H
+
+#include <kirim/endpoint.h>
+#include <kirim/guest.h>
+#include <kirim/loop.h>
+
+struct ki_port;
+struct ki_reactor;
+
+enum {
+    KI_BATCH_MAX =
+        64 /* most datagrams that receive() is asked for, most entries that submit() is given */
+};
+
+/* ---- the send queue as a reactor sees it
+ * ----------------------------------------------------------- */
+
+/* `status` of an entry: its state in the lowest two bits, flags above. */
+enum {
+    KI_QUEUED = 0,   /* waits for submit() */
+    KI_INFLIGHT = 1, /* submit() took it, ki_entry_finish() will come */
+    KI_FINISHED = 2, /* finished; waits for those before it to be taken off the queue */
+    KI_DEAD = 3,     /* cancelled while it waited; never given to submit() */
+    KI_STATE = 3,    /* mask of the state */
+    KI_LENT = 4,     /* its bytes are those that receive() lent */
+    KI_STORED =
+        8, /* its bytes, array or control data lie in the endpoint's store (the core's flag) */
+    KI_RETRIED = 16, /* it was refused for somebody else's error and submitted again (the core's) */
+    KI_DONTROUTE = 32, /* KIRIM_SEND_DONTROUTE */
+    KI_COPIED = 64,    /* it was lent, and lies in the endpoint's store of copies (the core's) */
+    KI_FAILED = 128    /* it was lost, and waits for the `failed` callback (the core's) */
+};
+
+/* One datagram in an endpoint's queue. */
+struct ki_entry {
+    void *data;             /* buf_count 1: the bytes; else struct kirim_buf[buf_count] */
+    uint32_t bytes;         /* in all */
+    uint16_t buf_count;     /* 1 .. KIRIM_BUF_COUNT_MAX */
+    uint16_t segment_bytes; /* of a train that the caller built, else 0 */
+    struct kirim_addr peer; /* none: the address the port is connected to */
+    struct kirim_op *op;    /* the core's */
+    const struct kirim_control *control; /* NULL: nothing to say */
+    uint32_t status;                     /* KI_... */
+    uint32_t record;                     /* the reactor's, while in flight */
+};
+_Static_assert(sizeof(struct ki_entry) <= 64, "an entry fills one cache line");
+
+/* Why submit() took less than it was given. */
+struct ki_refusal {
+    kirim_err err; /* KIRIM_EWOULDBLOCK: ki_port_writable() will come. Else the core judges it. */
+    int sys_err;   /* the system's code */
+    uint32_t
+        entries; /* how many were refused together, from the first that was not taken; at least 1 */
+};
+
+/* ---- ports and reactors
+ * ---------------------------------------------------------------------------- */
+
+/* Out of receive(), in `rx_flags`. */
+enum {
+    KI_RX_MORE = 1,    /* there may be more: ask again without waiting */
+    KI_RX_STARVED = 2, /* no receive buffers left until release() or wait() */
+    KI_RX_ERROR = 4    /* rx_error says what the system reported; the port goes on */
+};
+
+/* Into submit(), in `tx_flags`. */
+enum {
+    KI_TX_NOW = 1 /* take it now or not at all: nothing may stay in flight */
+};
+
+/* A port is the reactor's side of an endpoint: first member of the reactor's own structure of
+ * `port_bytes`. Its memory is the core's, zeroed before port_open(), and outlives the callback that
+ * closed it. */
+struct ki_port {
+    struct kirim_endpoint *ep;  /* the core's */
+    struct ki_port *ready_next; /* the list of ready ports */
+    uint64_t is_ready;          /* on that list */
+    uint64_t rx_flags;          /* out of receive() */
+    uint64_t tx_flags;          /* into submit() */
+    uint64_t tx_number;      /* into submit(): number of its first entry; the next has the next */
+    uint64_t inflight_count; /* up in submit(), down in ki_entry_finish() */
+    uint64_t rx_calls, tx_calls, tx_trains; /* statistics, up by the reactor */
+    uint64_t
+        datagram_bytes_max;     /* into port_open(): what receive() may hand over of one datagram */
+    uint64_t is_raw;            /* out of port_open(): a raw socket, whose peers have no port */
+    intptr_t descriptor;        /* out of port_open(): the socket, or KIRIM_NO_DESCRIPTOR */
+    struct kirim_addr local;    /* out of port_open(): bound to */
+    struct kirim_addr remote;   /* out of port_open(): connected to, or none */
+    struct {                    /* out of receive(), with KI_RX_ERROR */
+        struct kirim_addr peer; /* whom it concerns, or none */
+        kirim_err err;
+        int sys_err;
+        uint32_t path_mtu; /* 0: not told */
+    } rx_error;
+};
+
+/* Ports with something to receive, in the order in which they became ready. */
+struct ki_ready {
+    struct ki_port *first, **last;
+};
+
+/* An instance of a reactor: first member of its own structure, allocated by its open(). */
+struct ki_reactor {
+    struct kirim_loop *loop;      /* set by open() */
+    struct ki_ready *ready;       /* set by the core after open() */
+    uint64_t timer_resolution_ns; /* set by open() */
+    uint64_t wake_count;          /* waits that ended by wake(), up by the reactor */
+};
+
+/* What a reactor is. Members are never NULL unless it says so. */
+struct ki_reactor_ops {
+    const char *name; /* as kirim_loop_open() takes it */
+    size_t port_bytes;
+    bool is_by_name_only; /* never the default: it has to be asked for */
+
+    /* Opens an instance on `loop`, whose allocator, log and system-call table are ready. Probes the
+     * system once and writes KIRIM_CAP_ bits to `*caps`. Fails without leaving anything behind. */
+    kirim_err (*open)(struct kirim_loop *loop, const struct kirim_loop_options *options,
+                      struct ki_reactor **out, uint32_t *caps);
+
+    /* Every port is closed, every guest removed. Frees everything; nothing in flight exists any
+     * more. May be called from a thread other than the loop's if that one has ended. */
+    void (*close)(struct ki_reactor *r);
+
+    /* Monotonic time in ns. The core asks at most once a turn, and only if somebody wants to know.
+     */
+    uint64_t (*now)(struct ki_reactor *r);
+
+    /* Fills `out` with random bytes, or fails. */
+    kirim_err (*random)(struct ki_reactor *r, void *out, size_t bytes);
+
+    /* Opens a port: makes or adopts the socket, sets every option before it binds, binds, connects,
+     * and begins to listen for arrivals. Writes descriptor, local and remote. On failure nothing is
+     * left open; an adopted socket then stays the caller's, open, as it was. `options` has been
+     * checked for what the core can know. */
+    kirim_err (*port_open)(struct ki_reactor *r, struct ki_port *p,
+                           const struct kirim_endpoint_options *options);
+
+    /* Stops everything of the port. KIRIM_OK: it is closed, nothing is in flight. KIRIM_PENDING:
+     * ki_port_closed() comes from a later wait(), after the last ki_entry_finish() of the port.
+     * Never calls into the core. Must take the port off the reactor's own lists; buffers lent from
+     * it stay lent. */
+    kirim_err (*port_close)(struct ki_reactor *r, struct ki_port *p);
+
+    /* Sizes of the system's buffers, and datagrams it dropped as the receive buffer was full, since
+     * the port was opened. */
+    kirim_err (*port_buffers)(struct ki_reactor *r, struct ki_port *p, uint32_t *receive_bytes,
+                              uint32_t *send_bytes);
+    uint64_t (*port_drops)(struct ki_reactor *r, struct ki_port *p);
+
+    /* Hands over up to `max` (at most KI_BATCH_MAX) arrivals in order, lent until release() or the
+     * next wait(), and sets p->rx_flags. Never blocks, never calls into the core. 0 with flags 0 is
+     * "nothing there". An error of the system is no end: KI_RX_ERROR, with the arrivals before it.
+     * A datagram longer than p->datagram_bytes_max is cut and flagged. IPv4-mapped addresses are
+     * unmapped here. */
+    uint32_t (*receive)(struct ki_reactor *r, struct ki_port *p, struct kirim_datagram *d,
+                        uint32_t max);
+
+    /* Takes a prefix of e[0 .. n-1] (n at most KI_BATCH_MAX, all KI_QUEUED) in order, and returns
+     * its length. Taken is: left, with the status untouched and the bytes free at the return; or
+     * KI_INFLIGHT, finished later from within wait(), the bytes and lent buffers held until then.
+     * If it takes less than n it fills `why`. It never retries but for an interrupted call; it
+     * knows the entry by its number, for entries may move while they wait. */
+    uint32_t (*submit)(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
+                       struct ki_refusal *why);
+
+    /* Asks for an early end of an entry in flight; no promise. NULL: the reactor never leaves
+     * anything in flight. */
+    void (*cancel)(struct ki_reactor *r, struct ki_port *p, uint64_t number, struct ki_entry *e);
+
+    /* Takes back all lent buffers in mid-turn, after KI_RX_STARVED; every batch has been handled
+     * and flushed. */
+    void (*release)(struct ki_reactor *r);
+
+    /* Takes back what was lent, then waits until something has happened or `deadline_ns` (on the
+     * clock of now()) has come; 0 only looks, KIRIM_NEVER waits without limit. Tells the core
+     * through the functions below, and only from here. May return early. Fails only for a fault
+     * that no further wait could mend. */
+    kirim_err (*wait)(struct ki_reactor *r, uint64_t deadline_ns);
+
+    /* Ends a wait that is running, or makes the next one only look. Any thread, signal handlers
+     * included; merges. Never called after close() has begun. */
+    void (*wake)(struct ki_reactor *r);
+
+    /* A handle that is readable when a step has something to do. NULL: there is none. */
+    kirim_err (*pollable)(struct ki_reactor *r, intptr_t *out);
+
+    /* Driven instances (KIRIM_CAP_DRIVEN): call ki_loop_turn() at `deadline_ns` at the latest, 0 is
+     * "at once". The core calls it at the end of a turn, and outside of turns when the deadline has
+     * moved nearer. NULL: never driven. */
+    void (*rearm)(struct ki_reactor *r, uint64_t deadline_ns);
+
+    /* Begins to watch a guest, or changes what it waits for (guest->ki_events has the new value,
+     * `is_new` tells which). NULL, both of them: no guests. unwatch() takes it off the reactor's
+     * lists; the descriptor may be closed already. */
+    kirim_err (*watch)(struct ki_reactor *r, struct kirim_guest *guest, bool is_new);
+    void (*unwatch)(struct ki_reactor *r, struct kirim_guest *guest);
+};
+
+/* ---- what a reactor may tell the core: only inside wait() (driven: before the turn)
+ * ----------------- */
+
+/* The port has something to receive. Merges. */
+static inline void ki_port_ready(struct ki_reactor *r, struct ki_port *p)
+{
+    if (p->is_ready == 0) {
+        p->is_ready = 1;
+        p->ready_next = NULL;
+        *r->ready->last = p;
+        r->ready->last = &p->ready_next;
+    }
+}
+
+/* A port whose submit() answered KIRIM_EWOULDBLOCK can take more. */
+void ki_port_writable(struct ki_port *p);
+
+/* A port whose port_close() answered KIRIM_PENDING is closed. */
+void ki_port_closed(struct ki_port *p);
+
+/* An entry in flight has ended: exactly once for each. `err` is KIRIM_OK or the mapped error. */
+void ki_entry_finish(struct ki_port *p, uint64_t number, kirim_err err, int sys_err);
+
+/* A guest's descriptor has KIRIM_GUEST_ events. Merges. */
+void ki_guest_ready(struct kirim_guest *guest, uint32_t events);
+
+/* Runs a turn of a driven loop. */
+void ki_loop_turn(struct kirim_loop *loop);
+
+/* ---- what the core lends a reactor
+ * ------------------------------------------------------------------ */
+
+/* Memory from the loop's allocator, zeroed; NULL if there is none. ki_free() wants the same size;
+ * NULL is permitted. */
+void *ki_alloc(struct kirim_loop *loop, size_t bytes);
+void ki_free(struct kirim_loop *loop, void *block, size_t bytes);
+
+/* Writes one line to the loop's log, with the system's code behind it if it is not 0. */
+void ki_log(struct kirim_loop *loop, int level, const char *text, int sys_err);
+
+/* The reactors of this build, in order of preference; NULL ends them. Lives beside the reactors. */
+extern const struct ki_reactor_ops *const ki_reactors[];
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Two ways to hand over bytes without a copy: a reply with lent bytes, and room reserved in the
+ * send buffer.
+ *
+ * A reply on an endpoint that is bound to a wildcard names the address that was asked as its
+ * source, where the reactor can. A reservation is good until anything else is posted. Loop thread.
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* Gives the reply at `e` the source that `d` was sent to. False: no memory. */
+static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,
+                        const struct kirim_datagram *d)
+{
+    const struct kirim_arrival *a = d->arrival;
+    if (a == NULL || kirim_addr_family(&a->local) != kirim_addr_family(&d->peer) ||
+        kirim_addr_is_multicast(&a->local)) {
+        return true;
+    }
+    struct kirim_control *c = ki_store_peek(ep->loop, &ep->store, sizeof *c);
+    if (c == NULL) {
+        return false;
+    }
+    ki_store_take(&ep->store, sizeof *c);
+    *c = (struct kirim_control){ .size = sizeof *c, .source = a->local };
+    e->control = c;
+    e->status |= KI_STORED;
+    return true;
+}
+
+/* Posts one reply; the caller has seen to the queue's room. */
+static inline bool post_reply(struct kirim_endpoint *ep, const struct kirim_datagram *d)
+{
+    struct ki_entry *e = ki_queue_at(&ep->queue, ep->queue.tail);
+    e->data = d->data;
+    e->bytes = d->bytes;
+    e->buf_count = 1;
+    e->segment_bytes = 0;
+    e->peer = d->peer;
+    e->op = NULL;
+    e->control = NULL;
+    e->status = KI_QUEUED | KI_LENT;
+    if (ep->is_replying_from_local != 0 && !name_source(ep, e, d)) {
+        return false;
+    }
+    ep->queue.tail++;
+    return true;
+}
+
+kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_datagram *datagram,
+                               size_t count, size_t *accepted_count)
+{
+    size_t done = 0;
+    kirim_err err = ki_endpoint_check(ep);
+    if (err == KIRIM_OK && (datagram == NULL || count == 0 || ep->loop->is_lending == 0)) {
+        err = KIRIM_EINVAL;
+    }
+    if (err == KIRIM_OK) {
+        struct ki_queue *q = &ep->queue;
+        ep->reserved = NULL;
+        while (done < count) {
+            const uint64_t waiting = ki_queue_count(q);
+            if (waiting >= ep->count_max) {
+                ep->wants_writable = 1;
+                ep->stats.tx_refused++;
+                err = KIRIM_EWOULDBLOCK;
+                break;
+            }
+            if ((waiting == q->capacity && !ki_queue_grow(ep->loop, q)) ||
+                !post_reply(ep, &datagram[done])) {
+                err = KIRIM_ENOMEM;
+                break;
+            }
+            done++;
+        }
+        if (done > 0) {
+            ep->lent_count += done;
+            ep->stats.tx_accepted += done;
+            ki_endpoint_soil(ep);
+        }
+    }
+    if (accepted_count != NULL) {
+        *accepted_count = done;
+    }
+    return err;
+}
+
+kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, void **out)
+{
+    const kirim_err err = ki_endpoint_check(ep);
+    if (err < 0) {
+        return err;
+    }
+    if (out == NULL) {
+        return KIRIM_EINVAL;
+    }
+    if (bytes_max > KIRIM_PAYLOAD_IPV6_BYTES_MAX) {
+        return KIRIM_EMSGSIZE;
+    }
+    ep->reserved = NULL;
+    if (ki_queue_count(&ep->queue) >= ep->count_max || ep->held_bytes + bytes_max > ep->bytes_max) {
+        ep->wants_writable = 1;
+        ep->stats.tx_refused++;
+        return KIRIM_EWOULDBLOCK;
+    }
+    /* Behind the bytes there is room for the control data that a commit may bring. */
+    void *room = ki_store_peek(ep->loop, &ep->store, bytes_max + 8 + sizeof(struct kirim_control));
+    if (room == NULL) {
+        return KIRIM_ENOMEM;
+    }
+    ep->reserved = room;
+    ep->reserved_bytes = bytes_max;
+    *out = room;
+    return KIRIM_OK;
+}
+
+kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
+                                const struct kirim_msg *msg)
+{
+    static const struct kirim_msg nothing = KIRIM_MSG_INIT;
+    kirim_err err = ki_endpoint_check(ep);
+    if (err < 0) {
+        return err;
+    }
+    if (msg == NULL) {
+        msg = &nothing;
+    }
+    if (ep->reserved == NULL || bytes > ep->reserved_bytes || msg->buf != NULL ||
+        msg->buf_count != 0) {
+        return KIRIM_EINVAL;
+    }
+    err = ki_check_committed(ep, msg, bytes);
+    if (err < 0) {
+        return err;
+    }
+    struct ki_queue *q = &ep->queue;
+    if (ki_queue_count(q) == q->capacity && !ki_queue_grow(ep->loop, q)) {
+        return KIRIM_ENOMEM;
+    }
+    struct ki_entry *e = ki_queue_at(q, q->tail);
+    *e = (struct ki_entry){
+        .data = ep->reserved,
+        .bytes = (uint32_t)bytes,
+        .buf_count = 1,
+        .segment_bytes = (uint16_t)msg->segment_bytes,
+        .status = KI_STORED,
+    };
+    size_t taken = (bytes + 7) & ~(size_t)7;
+    if (msg->control != NULL) {
+        e->control =
+            memcpy((unsigned char *)ep->reserved + taken, msg->control, sizeof *e->control);
+        taken += sizeof *e->control;
+    }
+    if (msg->peer != NULL) {
+        e->peer = *msg->peer;
+    }
+    ki_store_take(&ep->store, taken);
+    ep->held_bytes += bytes;
+    ep->reserved = NULL;
+    q->tail++;
+    ep->stats.tx_accepted++;
+    ki_endpoint_soil(ep);
+    return KIRIM_OK;
+}

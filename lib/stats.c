@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Statistics: counters copied out. Loop thread.
+ */
+#include "core.h"
+
+#include <string.h>
+
+enum {
+    ENDPOINT_STATS_BYTES_MIN = sizeof(struct kirim_endpoint_stats), /* of the first version */
+    LOOP_STATS_BYTES_MIN = sizeof(struct kirim_loop_stats)
+};
+
+/* Copies as much as the caller's size holds, and leaves that size in place. */
+static void copy_out(void *out, uint32_t size, const void *from, size_t known)
+{
+    memcpy(out, from, size < known ? size : known);
+    memcpy(out, &size, sizeof size);
+}
+
+kirim_err kirim_endpoint_stats(struct kirim_endpoint *ep, struct kirim_endpoint_stats *out)
+{
+    if (ep == NULL || out == NULL || out->size < ENDPOINT_STATS_BYTES_MIN) {
+        return KIRIM_EINVAL;
+    }
+    if (ep->state == KI_EP_GONE) {
+        return KIRIM_ECLOSED;
+    }
+    struct kirim_endpoint_stats s = ep->stats;
+    const struct ki_port *p = ep->port;
+    s.drop_count = KIRIM_DROP_COUNT;
+    s.rx_calls = p->rx_calls;
+    s.tx_calls = p->tx_calls;
+    s.tx_trains = p->tx_trains;
+    s.tx_queued = ep->queue.tail - ep->queue.next;
+    if (ep->state == KI_EP_OPEN) {
+        s.drops[KIRIM_DROP_RECEIVE_FULL] = ep->loop->ops->port_drops(ep->loop->reactor, ep->port);
+    }
+    copy_out(out, out->size, &s, sizeof s);
+    return KIRIM_OK;
+}
+
+kirim_err kirim_loop_stats(struct kirim_loop *loop, struct kirim_loop_stats *out)
+{
+    if (loop == NULL || out == NULL || out->size < LOOP_STATS_BYTES_MIN) {
+        return KIRIM_EINVAL;
+    }
+    struct kirim_loop_stats s = loop->stats;
+    s.timers_armed = loop->wheel.armed_count;
+    s.wakes = loop->reactor->wake_count;
+    copy_out(out, out->size, &s, sizeof s);
+    return KIRIM_OK;
+}
+
+const char *kirim_drop_name(unsigned reason)
+{
+    static const char *const names[KIRIM_DROP_COUNT] = {
+        [KIRIM_DROP_CLOSED] = "closed",
+        [KIRIM_DROP_DISCARDED] = "discarded",
+        [KIRIM_DROP_CANCELLED] = "cancelled",
+        [KIRIM_DROP_DEADLINE] = "deadline",
+        [KIRIM_DROP_TOO_LONG] = "too-long",
+        [KIRIM_DROP_NO_BUFFERS] = "no-buffers",
+        [KIRIM_DROP_UNREACHABLE] = "unreachable",
+        [KIRIM_DROP_DENIED] = "denied",
+        [KIRIM_DROP_RESET] = "reset",
+        [KIRIM_DROP_SHUTDOWN] = "shutdown",
+        [KIRIM_DROP_LATE] = "late",
+        [KIRIM_DROP_NO_MEMORY] = "no-memory",
+        [KIRIM_DROP_SYSTEM] = "system",
+        [KIRIM_DROP_RECEIVE_FULL] = "receive-full",
+    };
+    return reason < KIRIM_DROP_COUNT ? names[reason] : "?";
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Timers of a loop and of its endpoints, over the wheel. Loop thread.
+ */
+#include "core.h"
+
+static void unlink_owner(struct kirim_timer *t)
+{
+    struct kirim_endpoint *ep = t->ki_owner;
+    if (ep == NULL) {
+        return;
+    }
+    if (t->ki_owned_prev != NULL) {
+        t->ki_owned_prev->ki_owned_next = t->ki_owned_next;
+    } else {
+        ep->timers = t->ki_owned_next;
+    }
+    if (t->ki_owned_next != NULL) {
+        t->ki_owned_next->ki_owned_prev = t->ki_owned_prev;
+    }
+    t->ki_owned_next = NULL;
+    t->ki_owned_prev = NULL;
+    t->ki_owner = NULL;
+}
+
+void ki_timer_forget(struct kirim_timer *timer)
+{
+    unlink_owner(timer);
+    timer->ki_loop = NULL;
+}
+
+void ki_timer_begin_expiry(struct kirim_timer *timer)
+{
+    struct kirim_loop *loop = timer->ki_loop;
+    const uint64_t lag_ns = loop->now_ns - timer->deadline_ns;
+    if (lag_ns > loop->stats.lag_ns_max) {
+        loop->stats.lag_ns_max = lag_ns;
+    }
+    ki_timer_forget(timer);
+}
+
+kirim_err kirim_timer_arm(struct kirim_loop *loop, struct kirim_timer *timer, uint64_t deadline_ns)
+{
+    if (loop == NULL || timer == NULL || timer->expired == NULL || !ki_loop_is_mine(loop)) {
+        return KIRIM_EINVAL;
+    }
+    if (timer->ki_loop != NULL && timer->ki_loop != loop) {
+        return KIRIM_EINVAL;
+    }
+    if (loop->is_closing != 0) {
+        return KIRIM_ECLOSED;
+    }
+    if (deadline_ns == KIRIM_NEVER) {
+        kirim_timer_cancel(timer);
+        return KIRIM_OK;
+    }
+    timer->ki_loop = loop;
+    ki_wheel_arm(&loop->wheel, timer, deadline_ns);
+    ki_loop_rearm(loop);
+    return KIRIM_OK;
+}
+
+kirim_err kirim_endpoint_timer_arm(struct kirim_endpoint *ep, struct kirim_timer *timer,
+                                   uint64_t deadline_ns)
+{
+    kirim_err err = ki_endpoint_check(ep);
+    if (err < 0) {
+        return err;
+    }
+    if (timer == NULL || (timer->ki_loop != NULL && timer->ki_owner != ep)) {
+        return KIRIM_EINVAL;
+    }
+    err = kirim_timer_arm(ep->loop, timer, deadline_ns);
+    if (err == KIRIM_OK && timer->ki_loop != NULL && timer->ki_owner == NULL) {
+        timer->ki_owner = ep;
+        timer->ki_owned_next = ep->timers;
+        if (ep->timers != NULL) {
+            ep->timers->ki_owned_prev = timer;
+        }
+        ep->timers = timer;
+    }
+    return err;
+}
+
+void kirim_timer_cancel(struct kirim_timer *timer)
+{
+    if (timer == NULL || timer->ki_loop == NULL) {
+        return;
+    }
+    ki_wheel_cancel(&timer->ki_loop->wheel, timer);
+    unlink_owner(timer);
+    timer->ki_loop = NULL;
+}
+
+bool kirim_timer_is_armed(const struct kirim_timer *timer)
+{
+    return timer != NULL && timer->ki_loop != NULL;
+}
