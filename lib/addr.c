@@ -24,8 +24,7 @@ static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0
 static const uint8_t nat64_prefix[12] = { 0x00, 0x64, 0xff, 0x9b };
 static const uint8_t ipv6_loopback[IPV6_BYTES] = { [15] = 1 };
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------ */
 
 static struct kirim_addr pack_addr(const uint8_t *bytes, size_t len, uint64_t word2)
 {
@@ -92,8 +91,7 @@ bool kirim_addr_is_multicast(const struct kirim_addr *a)
            (len == IPV6_BYTES && bytes[0] == 0xff);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 struct cursor {
     const char *at;
@@ -106,13 +104,18 @@ static bool is_at_end(const struct cursor *c)
 }
 
 /* Steps over `wanted` if it is next. */
-static bool skip_char(struct cursor *c, char wanted)
+static bool skip_text(struct cursor *c, const char *wanted, size_t len)
 {
-    if (is_at_end(c) || *c->at != wanted) {
+    if ((size_t)(c->end - c->at) < len || memcmp(c->at, wanted, len) != 0) {
         return false;
     }
-    c->at++;
+    c->at += len;
     return true;
+}
+
+static bool skip_char(struct cursor *c, char wanted)
+{
+    return skip_text(c, &wanted, 1);
 }
 
 /* The value of the next character as a digit to `base` (10 or 16), or -1. C promises that the
@@ -214,7 +217,7 @@ static bool parse_ipv6(struct cursor *c, uint8_t bytes[IPV6_BYTES])
     if (left_count == GROUP_COUNT) {
         return true;
     }
-    if (!skip_char(c, ':') || !skip_char(c, ':')) {
+    if (!skip_text(c, "::", 2)) {
         return false;
     }
     const unsigned right_count = parse_groups(c, 0, GROUP_COUNT - 1 - left_count, right);
@@ -284,8 +287,7 @@ kirim_err kirim_addr_parse(const char *text, struct kirim_addr *out)
     return parse_ipv4_text(c, out) || parse_ipv6_text(c, out) ? KIRIM_OK : KIRIM_EINVAL;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------- */
 
 /* Text that grows; KIRIM_ADDR_TEXT_BYTES is enough for all that is written here. */
 struct writer {

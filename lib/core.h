@@ -95,7 +95,9 @@ struct kirim_loop {
     uint64_t is_lending; /* a `received` is running */
     uint64_t is_stopping;
     uint64_t is_closing;
+    uint64_t is_foreign; /* the process is a child of the one that opened it */
     uint32_t caps;
+    int32_t system_code; /* of the last system call that failed */
     int32_t log_level;
     kirim_log_fn log;
     void *log_user;
@@ -157,7 +159,7 @@ void ki_op_start(struct kirim_op *op, struct kirim_endpoint *ep, uint64_t number
 void ki_op_take_back(struct kirim_op *op);
 
 /* Ends an operation; its callback comes in a later delivery. */
-void ki_op_finish(struct kirim_op *op, kirim_err err, size_t sent_bytes);
+void ki_op_finish(struct kirim_op *op, kirim_err err, int sys_err, size_t sent_bytes);
 
 /* Delivers those that have ended when it begins. */
 void ki_ops_deliver(struct kirim_loop *loop);
@@ -219,6 +221,14 @@ bool ki_remote_is_held(struct kirim_remote *remote);
 
 /* Whether a stop was asked for; forgets it. */
 bool ki_remote_take_stop(struct kirim_remote *remote);
+
+/* Whether it is time to tell that there is room: the queue is half empty and the system takes more.
+ */
+static inline bool ki_endpoint_has_room(const struct kirim_endpoint *ep)
+{
+    return ep->is_blocked == 0 && ki_queue_count(&ep->queue) * 2 <= ep->count_max &&
+           ep->held_bytes * 2 <= ep->bytes_max;
+}
 
 /* Copies a structure that may grow: `known` bytes of it are known here, `first` had the first
  * version, `size` has the caller's. False: no version was of that size, or the caller says

@@ -17,7 +17,8 @@ enum {
     TOMBSTONE_COUNT_MAX = 1024,
     ENDPOINT_FLAGS = KIRIM_ENDPOINT_DUAL_STACK | KIRIM_ENDPOINT_SHARE_PORT |
                      KIRIM_ENDPOINT_BROADCAST | KIRIM_ENDPOINT_INHERIT |
-                     KIRIM_ENDPOINT_FORCE_BUFFERS | KIRIM_ENDPOINT_BIND_ADOPTED
+                     KIRIM_ENDPOINT_FORCE_BUFFERS | KIRIM_ENDPOINT_BIND_ADOPTED |
+                     KIRIM_ENDPOINT_RECEIVE_CONTROL | KIRIM_ENDPOINT_ADOPT
 };
 
 /* ---- opening
@@ -27,8 +28,9 @@ enum {
 static kirim_err check_options(const struct kirim_loop *loop, struct kirim_endpoint_options *o)
 {
     const int local = kirim_addr_family(&o->local);
-    const int remote = kirim_addr_family(&o->remote);
-    const bool is_adopted = o->adopt != KIRIM_NO_DESCRIPTOR;
+    const int remote = kirim_addr_family(&o->peer);
+    const bool is_adopted = (o->flags & KIRIM_ENDPOINT_ADOPT) != 0;
+    o->adopt = is_adopted ? o->adopt : KIRIM_NO_DESCRIPTOR;
     const bool is_dual = (o->flags & KIRIM_ENDPOINT_DUAL_STACK) != 0;
     o->queue_count_max = o->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : o->queue_count_max;
     o->queue_bytes_max = o->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : o->queue_bytes_max;
@@ -43,7 +45,7 @@ static kirim_err check_options(const struct kirim_loop *loop, struct kirim_endpo
     if (local != KIRIM_FAMILY_NONE && remote != KIRIM_FAMILY_NONE && local != remote) {
         return KIRIM_EINVAL;
     }
-    if (remote != KIRIM_FAMILY_NONE && !is_adopted && kirim_addr_port(&o->remote) == 0) {
+    if (remote != KIRIM_FAMILY_NONE && !is_adopted && kirim_addr_port(&o->peer) == 0) {
         return KIRIM_EINVAL;
     }
     if (is_dual && (local != KIRIM_IPV6 || remote != KIRIM_FAMILY_NONE || is_adopted ||
@@ -113,7 +115,7 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
                               struct kirim_endpoint **out)
 {
     struct kirim_endpoint_options o;
-    struct kirim_handler handler = { KIRIM_HANDLER_INIT };
+    struct kirim_handler handler = { KIRIM_HANDLER_INIT, NULL, NULL, NULL, NULL };
     if (loop == NULL || options == NULL || out == NULL || !ki_loop_is_mine(loop)) {
         return KIRIM_EINVAL;
     }
@@ -196,8 +198,7 @@ void ki_endpoint_tell(struct kirim_endpoint *ep)
     if (ep->state == KI_EP_OPEN && ep->failed_count > 0) {
         tell_lost(ep);
     }
-    const bool has_room = ki_queue_count(&ep->queue) < ep->count_max && ep->is_blocked == 0;
-    if (ep->state == KI_EP_OPEN && ep->wants_writable != 0 && has_room) {
+    if (ep->state == KI_EP_OPEN && ep->wants_writable != 0 && ki_endpoint_has_room(ep)) {
         ep->wants_writable = 0;
         if (ep->handler.writable != NULL) {
             ep->handler.writable(ep, ep->user);
@@ -223,7 +224,10 @@ kirim_err kirim_endpoint_close(struct kirim_endpoint *ep)
         return err;
     }
     struct kirim_loop *loop = ep->loop;
-    ki_endpoint_submit(ep);
+    if (loop->is_foreign == 0) {
+        ki_endpoint_submit(ep);
+        ep->stats.drops[KIRIM_DROP_RECEIVE_FULL] = loop->ops->port_drops(loop->reactor, ep->port);
+    }
     ep->state = KI_EP_CLOSING;
     ep->reserved = NULL;
     cancel_timers(ep);
@@ -313,7 +317,7 @@ struct kirim_addr kirim_endpoint_local(const struct kirim_endpoint *ep)
     return ep->port->local;
 }
 
-struct kirim_addr kirim_endpoint_remote(const struct kirim_endpoint *ep)
+struct kirim_addr kirim_endpoint_peer(const struct kirim_endpoint *ep)
 {
     return ep->port->remote;
 }

@@ -57,15 +57,15 @@ void ki_endpoint_trim(struct kirim_endpoint *ep)
             break;
         }
         if ((status & KI_STORED) != 0) {
-            ki_store_release(loop, &ep->store);
+            ki_store_release(loop, &ep->store, 1);
         }
         if ((status & KI_COPIED) != 0) {
-            ki_store_release(loop, &ep->copies);
+            ki_store_release(loop, &ep->copies, 1);
         }
         q->head++;
     }
     ki_queue_rewind(q);
-    if (ep->wants_writable != 0 && ep->is_blocked == 0 && ki_queue_count(q) < ep->count_max) {
+    if (ep->wants_writable != 0 && ki_endpoint_has_room(ep)) {
         ki_endpoint_notice(ep);
     }
 }
@@ -84,7 +84,7 @@ static void leave(struct kirim_endpoint *ep, struct ki_entry *e)
     ep->stats.tx_datagrams++;
     ep->held_bytes -= held_by(e);
     if (e->op != NULL) {
-        ki_op_finish(e->op, KIRIM_OK, e->bytes);
+        ki_op_finish(e->op, KIRIM_OK, 0, e->bytes);
         e->op = NULL;
     }
     e->status = (e->status & ~(uint32_t)KI_STATE) | KI_FINISHED;
@@ -98,7 +98,7 @@ static void lose(struct kirim_endpoint *ep, struct ki_entry *e, kirim_err err, i
     ep->held_bytes -= held_by(e);
     e->status = (e->status & ~(uint32_t)KI_STATE) | KI_FINISHED;
     if (e->op != NULL) {
-        ki_op_finish(e->op, err, 0);
+        ki_op_finish(e->op, err, sys_err, 0);
         e->op = NULL;
         return;
     }
@@ -121,7 +121,7 @@ void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err,
     ep->held_bytes -= held_by(e);
     ep->lent_count -= (e->status & KI_LENT) != 0;
     if (e->op != NULL) {
-        ki_op_finish(e->op, err, 0);
+        ki_op_finish(e->op, err, 0, 0);
         e->op = NULL;
     }
     e->status = (e->status & ~(uint32_t)(KI_STATE | KI_LENT)) | KI_DEAD;
@@ -172,6 +172,22 @@ static void account(struct kirim_endpoint *ep, uint32_t taken)
     q->next += taken;
 }
 
+/* The same for a window that left whole, with nothing before it in the queue and nothing to report.
+ */
+static inline void account_plain(struct kirim_endpoint *ep, const struct ki_window *w)
+{
+    struct ki_queue *q = &ep->queue;
+    ep->stats.tx_bytes += w->bytes;
+    ep->stats.tx_datagrams += w->count;
+    ep->held_bytes -= w->held_bytes;
+    ep->lent_count -= w->lent_count;
+    if (w->stored_count > 0) {
+        ki_store_release(ep->loop, &ep->store, w->stored_count);
+    }
+    q->next += w->count;
+    q->head = q->next;
+}
+
 /* Applies the policy table to the entry at `next`. True: go on submitting. */
 static bool judge(struct kirim_endpoint *ep, const struct ki_refusal *why)
 {
@@ -207,19 +223,27 @@ void ki_endpoint_submit(struct kirim_endpoint *ep)
     struct ki_queue *q = &ep->queue;
     struct ki_port *p = ep->port;
     struct ki_reactor *r = ep->loop->reactor;
+    const struct ki_reactor_ops *ops = ep->loop->ops;
     bool goes_on = ep->is_blocked == 0;
     while (goes_on && q->next != q->tail) {
-        const uint32_t n = ki_queue_window(q);
-        if (n == 0) {
+        struct ki_window w;
+        ki_queue_window(q, &w);
+        if (w.count == 0) {
             q->next++; /* a dead one */
             continue;
         }
         struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1 };
+        const uint64_t inflight_count = p->inflight_count;
         p->tx_flags = 0;
         p->tx_number = q->next;
-        const uint32_t taken = ep->loop->ops->submit(r, p, ki_queue_at(q, q->next), n, &why);
+        const uint32_t taken = ops->submit(r, p, ki_queue_at(q, q->next), w.count, &why);
+        const bool have_all_left = taken == w.count && p->inflight_count == inflight_count;
+        if (have_all_left && w.is_plain != 0 && q->head == q->next) {
+            account_plain(ep, &w);
+            continue;
+        }
         account(ep, taken);
-        if (taken < n) {
+        if (taken < w.count) {
             goes_on = judge(ep, &why);
         }
     }
@@ -241,6 +265,7 @@ kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly)
             ki_endpoint_trim(ep);
             return is_flying ? KIRIM_PENDING : KIRIM_OK;
         }
+        ep->loop->system_code = why.sys_err;
         if (why.err == KIRIM_EWOULDBLOCK || ki_judge(why.err, e->status).action != KI_ACT_RETRY) {
             ep->retried.kind = 0;
             if (why.err == KIRIM_EWOULDBLOCK) {
@@ -315,7 +340,7 @@ void ki_port_writable(struct ki_port *p)
     if (ep->queue.next != ep->queue.tail) {
         ki_endpoint_soil(ep);
     }
-    if (ep->wants_writable != 0 && ki_queue_count(&ep->queue) < ep->count_max) {
+    if (ep->wants_writable != 0 && ki_endpoint_has_room(ep)) {
         ki_endpoint_notice(ep);
     }
 }

@@ -10,6 +10,9 @@ enum { LINE_BYTES = 256 };
 
 void ki_log(struct kirim_loop *loop, int level, const char *text, int sys_err)
 {
+    if (sys_err != 0) {
+        loop->system_code = sys_err;
+    }
     if (loop->log == NULL || level > loop->log_level) {
         return;
     }

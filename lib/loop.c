@@ -42,6 +42,11 @@ bool ki_loop_is_mine(struct kirim_loop *loop)
     return loop->thread == this_thread();
 }
 
+void kirim_loop_own(struct kirim_loop *loop)
+{
+    loop->thread = this_thread();
+}
+
 /* ---- opening
  * ---------------------------------------------------------------------------------------- */
 
@@ -62,6 +67,9 @@ static kirim_err check_loop_options(struct kirim_loop_options *o)
     if (o->datagram_bytes_max < DATAGRAM_BYTES_MIN || o->datagram_bytes_max > DATAGRAM_BYTES_MAX ||
         o->receive_slot_count < SLOT_COUNT_MIN || o->receive_slot_count > SLOT_COUNT_MAX) {
         return KIRIM_EINVAL;
+    }
+    if (o->reactor_context != NULL && o->reactor == NULL && o->reactor_ops == NULL) {
+        return KIRIM_EINVAL; /* nobody knows whose it would be */
     }
     if (o->alloc == NULL) {
         o->alloc = ki_default_alloc;
@@ -197,6 +205,9 @@ kirim_err kirim_loop_close(struct kirim_loop *loop)
     loop->thread = this_thread();
     loop->is_closing = 1;
     loop->is_in_turn = 1;
+    if (loop->ops->begin_close != NULL) {
+        loop->is_foreign = loop->ops->begin_close(loop->reactor) == KIRIM_ECLOSED;
+    }
     struct kirim_timer *timer;
     while ((timer = ki_wheel_pop_any(&loop->wheel)) != NULL) {
         ki_timer_forget(timer);
@@ -219,7 +230,10 @@ kirim_err kirim_loop_close(struct kirim_loop *loop)
 
 uint64_t kirim_loop_deadline(struct kirim_loop *loop)
 {
-    return ki_loop_has_work(loop) ? 0 : ki_wheel_next(&loop->wheel);
+    if (ki_loop_has_work(loop)) {
+        return 0;
+    }
+    return loop->wheel.armed_count > 0 ? ki_wheel_next(&loop->wheel) : KIRIM_NEVER;
 }
 
 void ki_loop_rearm(struct kirim_loop *loop)
@@ -267,6 +281,11 @@ static bool has_reason_to_run(struct kirim_loop *loop)
            ki_remote_is_held(loop->remote) || ki_loop_has_work(loop);
 }
 
+bool kirim_loop_is_alive(struct kirim_loop *loop)
+{
+    return has_reason_to_run(loop);
+}
+
 kirim_err kirim_loop_run(struct kirim_loop *loop)
 {
     if (!can_step(loop)) {
@@ -305,6 +324,11 @@ uint64_t kirim_loop_now(struct kirim_loop *loop)
     return loop->now_ns;
 }
 
+int32_t kirim_loop_system_code(const struct kirim_loop *loop)
+{
+    return loop->system_code;
+}
+
 uint64_t kirim_loop_timer_resolution_ns(const struct kirim_loop *loop)
 {
     return loop->reactor->timer_resolution_ns;
@@ -313,6 +337,16 @@ uint64_t kirim_loop_timer_resolution_ns(const struct kirim_loop *loop)
 const char *kirim_loop_reactor(const struct kirim_loop *loop)
 {
     return loop->ops->name;
+}
+
+struct ki_reactor *ki_loop_reactor(const struct kirim_loop *loop, const struct ki_reactor_ops *ops)
+{
+    return loop->ops == ops ? loop->reactor : NULL;
+}
+
+bool ki_loop_is_shared(struct kirim_loop *loop)
+{
+    return ki_remote_is_held(loop->remote);
 }
 
 uint32_t kirim_loop_caps(const struct kirim_loop *loop)

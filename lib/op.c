@@ -34,11 +34,12 @@ void ki_op_take_back(struct kirim_op *op)
     op->ki_state = KI_OP_IDLE;
 }
 
-void ki_op_finish(struct kirim_op *op, kirim_err err, size_t sent_bytes)
+void ki_op_finish(struct kirim_op *op, kirim_err err, int sys_err, size_t sent_bytes)
 {
     struct kirim_endpoint *ep = op->ki_owner;
     struct kirim_loop *loop = ep->loop;
     op->ki_err = err;
+    op->ki_system_code = sys_err;
     op->ki_sent_bytes = sent_bytes;
     if (op->done == NULL) {
         op->ki_state = KI_OP_DONE;
@@ -135,6 +136,11 @@ kirim_err kirim_op_result(const struct kirim_op *op, size_t *sent_bytes)
         *sent_bytes = (size_t)op->ki_sent_bytes;
     }
     return op->ki_err;
+}
+
+int32_t kirim_op_system_code(const struct kirim_op *op)
+{
+    return op != NULL ? op->ki_system_code : 0;
 }
 
 kirim_err kirim_op_wait(struct kirim_op *op, uint64_t timeout_ns, size_t *sent_bytes)

@@ -136,6 +136,13 @@ struct ki_reactor_ops {
     kirim_err (*open)(struct kirim_loop *loop, const struct kirim_loop_options *options,
                       struct ki_reactor **out, uint32_t *caps);
 
+    /* The loop begins to close: called once, before anything else of it. KIRIM_OK; or KIRIM_ECLOSED
+     * if this process is a child of the one that opened the instance: then the core submits nothing
+     * any more, and port_close(), unwatch() and close() give up what is this process's own and
+     * leave alone what it shares. NULL: always KIRIM_OK. From here on every function may be called
+     * from another thread than before, if that one has ended. */
+    kirim_err (*begin_close)(struct ki_reactor *r);
+
     /* Every port is closed, every guest removed. Frees everything; nothing in flight exists any
      * more. May be called from a thread other than the loop's if that one has ended. */
     void (*close)(struct ki_reactor *r);
@@ -254,6 +261,17 @@ void ki_free(struct kirim_loop *loop, void *block, size_t bytes);
 
 /* Writes one line to the loop's log, with the system's code behind it if it is not 0. */
 void ki_log(struct kirim_loop *loop, int level, const char *text, int sys_err);
+
+/* The instance that `ops->open()` made for the loop; NULL if the loop runs on another reactor. */
+struct ki_reactor *ki_loop_reactor(const struct kirim_loop *loop, const struct ki_reactor_ops *ops);
+
+/* Whether anybody holds a remote of the loop, so that a wake may come. */
+bool ki_loop_is_shared(struct kirim_loop *loop);
+
+/* For what lives without a loop: the C library's allocator as a kirim_alloc_fn, and the copy of a
+ * public structure that begins with its size, as in growth.c. */
+void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
+bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
 
 /* The reactors of this build, in order of preference; NULL ends them. Lives beside the reactors. */
 extern const struct ki_reactor_ops *const ki_reactors[];

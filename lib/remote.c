@@ -69,7 +69,19 @@ struct kirim_remote *kirim_remote_retain(struct kirim_remote *remote)
 
 void kirim_remote_release(struct kirim_remote *remote)
 {
-    if (remote != NULL && atomic_fetch_sub(&remote->references, 1) == 1) {
+    if (remote == NULL) {
+        return;
+    }
+    /* Inside, the loop cannot close, and so its own reference stays: the remote outlives the call.
+     */
+    const bool is_inside = enter(remote);
+    const size_t before = atomic_fetch_sub(&remote->references, 1);
+    if (is_inside) {
+        if (before == 2) {
+            remote->ops->wake(remote->reactor); /* the loop may have nothing left to run for */
+        }
+        leave(remote);
+    } else if (before == 1) {
         remote->alloc(remote->alloc_user, remote, sizeof *remote, 0);
     }
 }
@@ -163,5 +175,5 @@ void ki_remote_close(struct kirim_remote *remote, struct kirim_loop *loop)
         /* A caller is a few instructions and one system call away from its return. */
     }
     ki_remote_run(remote, loop, KIRIM_ECLOSED);
-    kirim_remote_release(remote);
+    kirim_remote_release(remote); /* not inside: it is closed */
 }

@@ -30,10 +30,8 @@ static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,
     return true;
 }
 
-/* Posts one reply; the caller has seen to the queue's room. */
-static inline bool post_reply(struct kirim_endpoint *ep, const struct kirim_datagram *d)
+static inline void write_reply(struct ki_entry *e, const struct kirim_datagram *d)
 {
-    struct ki_entry *e = ki_queue_at(&ep->queue, ep->queue.tail);
     e->data = d->data;
     e->bytes = d->bytes;
     e->buf_count = 1;
@@ -42,11 +40,44 @@ static inline bool post_reply(struct kirim_endpoint *ep, const struct kirim_data
     e->op = NULL;
     e->control = NULL;
     e->status = KI_QUEUED | KI_LENT;
-    if (ep->is_replying_from_local != 0 && !name_source(ep, e, d)) {
-        return false;
+}
+
+/* Posts `count` replies, for which the queue has room. Returns how many; fewer if memory ran out.
+ */
+static size_t post_replies(struct kirim_endpoint *ep, const struct kirim_datagram *d, size_t count)
+{
+    struct ki_queue *q = &ep->queue;
+    const bool names_source = ep->is_replying_from_local != 0;
+    const uint64_t tail = q->tail;
+    size_t done = 0;
+    while (done < count) {
+        struct ki_entry *e = ki_queue_at(q, tail + done);
+        write_reply(e, &d[done]);
+        if (names_source && !name_source(ep, e, &d[done])) {
+            break;
+        }
+        done++;
     }
-    ep->queue.tail++;
-    return true;
+    q->tail = tail + done;
+    if (done > 0) {
+        ep->lent_count += done;
+        ep->stats.tx_accepted += done;
+        ki_endpoint_soil(ep);
+    }
+    return done;
+}
+
+/* How many of `count` entries the queue has room for within its bound; grown as far as memory
+ * allows. */
+static size_t make_rooms(struct kirim_endpoint *ep, size_t count)
+{
+    struct ki_queue *q = &ep->queue;
+    const uint64_t waiting = ki_queue_count(q);
+    const uint64_t bound = ep->count_max - waiting;
+    count = count < bound ? count : (size_t)bound;
+    while (q->capacity - waiting < count && ki_queue_grow(ep->loop, q)) {}
+    const uint64_t room = q->capacity - waiting;
+    return count < room ? count : (size_t)room;
 }
 
 kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_datagram *datagram,
@@ -58,27 +89,15 @@ kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_dat
         err = KIRIM_EINVAL;
     }
     if (err == KIRIM_OK) {
-        struct ki_queue *q = &ep->queue;
         ep->reserved = NULL;
-        while (done < count) {
-            const uint64_t waiting = ki_queue_count(q);
-            if (waiting >= ep->count_max) {
-                ep->wants_writable = 1;
-                ep->stats.tx_refused++;
-                err = KIRIM_EWOULDBLOCK;
-                break;
-            }
-            if ((waiting == q->capacity && !ki_queue_grow(ep->loop, q)) ||
-                !post_reply(ep, &datagram[done])) {
-                err = KIRIM_ENOMEM;
-                break;
-            }
-            done++;
-        }
-        if (done > 0) {
-            ep->lent_count += done;
-            ep->stats.tx_accepted += done;
-            ki_endpoint_soil(ep);
+        done = post_replies(ep, datagram, make_rooms(ep, count));
+    }
+    if (err == KIRIM_OK && done < count) {
+        err = KIRIM_ENOMEM;
+        if (ki_queue_count(&ep->queue) == ep->count_max) {
+            ep->wants_writable = 1;
+            ep->stats.tx_refused++;
+            err = KIRIM_EWOULDBLOCK;
         }
     }
     if (accepted_count != NULL) {
@@ -100,7 +119,8 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
         return KIRIM_EMSGSIZE;
     }
     ep->reserved = NULL;
-    if (ki_queue_count(&ep->queue) >= ep->count_max || ep->held_bytes + bytes_max > ep->bytes_max) {
+    if (ki_queue_count(&ep->queue) >= ep->count_max ||
+        (ep->held_bytes > 0 && ep->held_bytes + bytes_max > ep->bytes_max)) {
         ep->wants_writable = 1;
         ep->stats.tx_refused++;
         return KIRIM_EWOULDBLOCK;

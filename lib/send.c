@@ -81,8 +81,9 @@ static kirim_err check_bufs(const struct kirim_msg *msg, size_t *bytes)
 static kirim_err check_control(const struct kirim_endpoint *ep, const struct kirim_control *c,
                                const struct kirim_addr *peer)
 {
-    if (c->size < sizeof *c || c->ecn > ECN_MAX || c->dscp > DSCP_MAX ||
-        (c->flags & ~KIRIM_CONTROL_DONT_FRAGMENT) != 0) {
+    struct kirim_control known;
+    if (!ki_grown_copy(&known, sizeof known, c, c->size, sizeof known) || c->ecn > ECN_MAX ||
+        c->dscp > DSCP_MAX || (c->flags & ~KIRIM_CONTROL_DONT_FRAGMENT) != 0) {
         return KIRIM_EINVAL;
     }
     const int source = kirim_addr_family(&c->source);
@@ -106,6 +107,9 @@ kirim_err ki_check_committed(const struct kirim_endpoint *ep, const struct kirim
     kirim_err err = check_peer(ep, msg->peer, bytes);
     if (err == KIRIM_OK && msg->control != NULL) {
         err = check_control(ep, msg->control, msg->peer);
+    }
+    if (err == KIRIM_OK && msg->segment_bytes > UINT16_MAX) {
+        err = KIRIM_EINVAL;
     }
     if (err == KIRIM_OK && msg->segment_bytes != 0 && (ep->loop->caps & KIRIM_CAP_TRAINS) == 0) {
         err = KIRIM_EOPNOTSUPP;
@@ -158,7 +162,7 @@ static kirim_err make_room(struct kirim_endpoint *ep)
 /* Room in the store for `held` bytes of payload and `more` of the rest. */
 static inline void *make_store(struct kirim_endpoint *ep, size_t held, size_t more, kirim_err *err)
 {
-    if (ep->held_bytes + held > ep->bytes_max) {
+    if (ep->held_bytes + held > ep->bytes_max && ep->held_bytes > 0) {
         ep->wants_writable = 1;
         ep->stats.tx_refused++;
         *err = KIRIM_EWOULDBLOCK;
@@ -295,7 +299,9 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
 {
     struct ki_queue *q = &ep->queue;
     ki_endpoint_submit(ep);
-    const bool is_full = q->next != q->tail || ep->is_blocked != 0;
+    /* Without an operation the system is asked in a way that could overtake what it still holds. */
+    const bool could_overtake = op == NULL && ep->port->inflight_count > 0;
+    const bool is_full = q->next != q->tail || ep->is_blocked != 0 || could_overtake;
     if (is_full && op != NULL) {
         return send_queued(ep, msg, flags, op, bytes);
     }

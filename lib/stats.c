@@ -18,7 +18,7 @@ static void copy_out(void *out, uint32_t size, const void *from, size_t known)
     memcpy(out, &size, sizeof size);
 }
 
-kirim_err kirim_endpoint_stats(struct kirim_endpoint *ep, struct kirim_endpoint_stats *out)
+kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endpoint_stats *out)
 {
     if (ep == NULL || out == NULL || out->size < ENDPOINT_STATS_BYTES_MIN) {
         return KIRIM_EINVAL;
@@ -40,7 +40,7 @@ kirim_err kirim_endpoint_stats(struct kirim_endpoint *ep, struct kirim_endpoint_
     return KIRIM_OK;
 }
 
-kirim_err kirim_loop_stats(struct kirim_loop *loop, struct kirim_loop_stats *out)
+kirim_err kirim_loop_read_stats(struct kirim_loop *loop, struct kirim_loop_stats *out)
 {
     if (loop == NULL || out == NULL || out->size < LOOP_STATS_BYTES_MIN) {
         return KIRIM_EINVAL;

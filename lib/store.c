@@ -63,17 +63,10 @@ bool ki_store_grow(struct kirim_loop *loop, struct ki_store *s, size_t bytes)
     return true;
 }
 
-void ki_store_release(struct kirim_loop *loop, struct ki_store *s)
+/* Takes the empty head off; it is kept if it is the largest spare. */
+static void retire_head(struct kirim_loop *loop, struct ki_store *s)
 {
     struct ki_block *b = s->head;
-    b->live--;
-    if (b->live > 0) {
-        return;
-    }
-    b->used = 0;
-    if (b == s->tail) {
-        return;
-    }
     s->head = b->next;
     b->next = NULL;
     if (s->spare == NULL || s->spare->room < b->room) {
@@ -82,6 +75,23 @@ void ki_store_release(struct kirim_loop *loop, struct ki_store *s)
         b = smaller;
     }
     free_block(loop, b);
+}
+
+void ki_store_release(struct kirim_loop *loop, struct ki_store *s, uint64_t count)
+{
+    while (count > 0) {
+        struct ki_block *b = s->head;
+        if (b->live > count) {
+            b->live -= count;
+            return;
+        }
+        count -= b->live;
+        b->live = 0;
+        b->used = 0;
+        if (b != s->tail) {
+            retire_head(loop, s);
+        }
+    }
 }
 
 void ki_store_undo(struct ki_store *s)

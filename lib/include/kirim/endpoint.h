@@ -43,8 +43,9 @@ struct kirim_handler {
     size_t size;
     /** Datagrams arrived: at most 64 a call. What `batch` points to is lent until the return. */
     void (*received)(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user);
-    /** The queue was at its bound, and has room again: called once for each time a send was refused
-     * at the bound. */
+    /** There is room again: once after one or more KIRIM_EWOULDBLOCK answers, in queued or in NOW
+     * mode, when the system takes more and the queue is at most half full, in count and in bytes.
+     */
     void (*writable)(struct kirim_endpoint *ep, void *user);
     /** A datagram was lost on this side, or the network reported an error. Never the end of the
      * endpoint. */
@@ -56,50 +57,68 @@ struct kirim_handler {
 
 /** Starts a handler: `static const struct kirim_handler h = { KIRIM_HANDLER_INIT, .received = f };`
  */
-#define KIRIM_HANDLER_INIT .size = sizeof(struct kirim_handler)
+#define KIRIM_HANDLER_INIT sizeof(struct kirim_handler)
 
 /** Flags of kirim_endpoint_options. */
 enum {
-    KIRIM_ENDPOINT_DUAL_STACK =
-        1, /**< An IPv6 wildcard endpoint serves IPv4 too; peers show as IPv4. */
-    KIRIM_ENDPOINT_SHARE_PORT =
-        2,                        /**< Other endpoints may bind the same port if they say so too. */
-    KIRIM_ENDPOINT_BROADCAST = 4, /**< Broadcast destinations are permitted. */
-    KIRIM_ENDPOINT_INHERIT = 8,   /**< Child processes inherit the socket. */
-    KIRIM_ENDPOINT_FORCE_BUFFERS =
-        16, /**< Buffer sizes beyond the system's limit, where permitted. */
-    KIRIM_ENDPOINT_BIND_ADOPTED = 32 /**< An adopted socket is unbound: bind it to `local`. */
+    /** An IPv6 wildcard endpoint serves IPv4 too; such peers show as IPv4. */
+    KIRIM_ENDPOINT_DUAL_STACK = 1,
+    /** Other endpoints may bind the same port if they say so too. On Linux they share the load
+     *  (SO_REUSEPORT). */
+    KIRIM_ENDPOINT_SHARE_PORT = 2,
+    /** Broadcast destinations are permitted. */
+    KIRIM_ENDPOINT_BROADCAST = 4,
+    /** Child processes inherit the socket. */
+    KIRIM_ENDPOINT_INHERIT = 8,
+    /** Buffer sizes beyond the system's limit, where permitted. */
+    KIRIM_ENDPOINT_FORCE_BUFFERS = 16,
+    /** The adopted socket is unbound: bind it to `local`. */
+    KIRIM_ENDPOINT_BIND_ADOPTED = 32,
+    /** Arrivals tell ECN, TTL and time where the system can; it costs about 0.1 us a datagram. */
+    KIRIM_ENDPOINT_RECEIVE_CONTROL = 64,
+    /** Take the socket `adopt`; without this flag `adopt` is not read. */
+    KIRIM_ENDPOINT_ADOPT = 128
 };
 
-/** `adopt` of kirim_endpoint_options: none. */
+/** What kirim_endpoint_descriptor() answers where there is no socket. */
 #define KIRIM_NO_DESCRIPTOR ((intptr_t)-1)
 
 /** How to open an endpoint; start from KIRIM_ENDPOINT_OPTIONS_INIT. */
 struct kirim_endpoint_options {
-    size_t size;              /**< sizeof, set by the INIT macro. */
-    struct kirim_addr local;  /**< Where to bind; port 0: the system chooses. Required, unless
-                                 adopting or connecting. */
-    struct kirim_addr remote; /**< If given: connect to it; only its datagrams arrive. */
-    intptr_t adopt; /**< A datagram or raw socket of the caller's, owned by the endpoint if the open
-                       succeeds. */
-    uint32_t flags; /**< KIRIM_ENDPOINT_... */
-    uint32_t receive_buffer_bytes; /**< Asked of the system; 0: its default. See
-                                      kirim_endpoint_buffers(). */
-    uint32_t send_buffer_bytes;    /**< Asked of the system; 0: its default. */
-    uint32_t datagram_bytes_max;   /**< Largest datagram expected; longer ones arrive truncated. 0:
-                                      65,535. */
-    uint32_t queue_count_max; /**< Bound of the send queue in datagrams, 1..65,536. 0: 1,024. */
-    uint32_t
-        queue_bytes_max; /**< Bound of the send queue in bytes that the library holds. 0: 4 MiB. */
-    const struct kirim_handler
-        *handler; /**< NULL: nobody listens. Not copied; must outlive the endpoint. */
-    void *user;   /**< Handed to every callback. */
+    /** sizeof, set by the INIT macro. */
+    size_t size;
+    /** Where to bind; port 0: the system chooses. Required, unless adopting or connecting. */
+    struct kirim_addr local;
+    /** If given: connect to it; only its datagrams arrive. */
+    struct kirim_addr peer;
+    /** With KIRIM_ENDPOINT_ADOPT: a datagram or raw socket of the caller's. The endpoint owns it if
+     *  the open succeeds; if not it stays open and the caller's, though options may be set on it.
+     */
+    intptr_t adopt;
+    /** KIRIM_ENDPOINT_... */
+    uint32_t flags;
+    /** Asked of the system; 0: its default. See kirim_endpoint_buffers(). */
+    uint32_t receive_buffer_bytes;
+    /** Asked of the system; 0: its default. */
+    uint32_t send_buffer_bytes;
+    /** Largest datagram expected; longer ones arrive truncated. 0: 65,535. Where the loop's own
+     * limit is smaller, that one holds. */
+    uint32_t datagram_bytes_max;
+    /** Bound of the send queue in datagrams, 1..65,536. 0: 1,024. */
+    uint32_t queue_count_max;
+    /** Bound of the send queue in copied bytes; an empty queue takes any datagram. 0: 4 MiB. */
+    uint32_t queue_bytes_max;
+    /** NULL: nobody listens. Copied. */
+    const struct kirim_handler *handler;
+    /** Handed to every callback. */
+    void *user;
 };
 
 /** Initialises options: nothing bound, nothing adopted, defaults everywhere. */
-#define KIRIM_ENDPOINT_OPTIONS_INIT                                                 \
-    {                                                                               \
-        .size = sizeof(struct kirim_endpoint_options), .adopt = KIRIM_NO_DESCRIPTOR \
+#define KIRIM_ENDPOINT_OPTIONS_INIT                                                                \
+    {                                                                                              \
+        sizeof(struct kirim_endpoint_options), { { 0, 0, 0 } }, { { 0, 0, 0 } }, 0, 0, 0, 0, 0, 0, \
+            0, NULL, NULL                                                                          \
     }
 
 KIRIM_BEGIN_DECLS
@@ -117,7 +136,7 @@ KIRIM_BEGIN_DECLS
  * success only.
  * @retval KIRIM_OK             Open; datagrams arrive from the next turn on.
  * @retval KIRIM_EINVAL         NULL, a size that no version had, unknown flags, bounds out of
- * range, families that differ, neither `local` nor `remote` nor `adopt`, or an adopted socket that
+ * range, families that differ, neither `local` nor `peer` nor `adopt`, or an adopted socket that
  * is not bound (S35).
  * @retval KIRIM_ENOTSOCK       `adopt` is no socket (S42).
  * @retval KIRIM_EOPNOTSUPP     `adopt` is neither a datagram nor a raw socket (S3), or a flag this
@@ -126,7 +145,7 @@ KIRIM_BEGIN_DECLS
  * @retval KIRIM_EADDRNOTAVAIL  The address is not one of this host.
  * @retval KIRIM_EAFNOSUPPORT   The family is not available here.
  * @retval KIRIM_EACCES         A port that needs a privilege, or buffers forced without it.
- * @retval KIRIM_ENETUNREACH    No route to `remote`.
+ * @retval KIRIM_ENETUNREACH    No route to `peer`.
  * @retval KIRIM_EMFILE         Out of descriptors.
  * @retval KIRIM_ECLOSED        The loop is closing.
  * @retval KIRIM_ENOMEM         Out of memory.
@@ -286,7 +305,7 @@ KIRIM_API kirim_err kirim_endpoint_discard(struct kirim_endpoint *ep, size_t *dr
 KIRIM_API struct kirim_addr kirim_endpoint_local(const struct kirim_endpoint *ep);
 
 /** @brief Address the endpoint is connected to, or none. Loop thread. */
-KIRIM_API struct kirim_addr kirim_endpoint_remote(const struct kirim_endpoint *ep);
+KIRIM_API struct kirim_addr kirim_endpoint_peer(const struct kirim_endpoint *ep);
 
 /**
  * @brief Largest payload of one datagram, in bytes (S6).

@@ -13,25 +13,25 @@ typedef int kirim_err;
 
 /** The answers. The rows S30..S49 are those of docs/send-contract.md. */
 enum {
-    KIRIM_OK = 0,                /**< Done. */
-    KIRIM_PENDING = 1,           /**< Started; the operation's callback will come (S48). */
-    KIRIM_EACCES = -1,           /**< Not permitted, e.g. broadcast without the option (S30). */
-    KIRIM_ECONNRESET = -2,       /**< An earlier send met a closed port (S31). */
-    KIRIM_EFAULT = -3,           /**< A NULL where bytes were announced (S32). */
-    KIRIM_EINPROGRESS = -4,      /**< The provider is still busy with an earlier call (S33). */
-    KIRIM_EINTR = -5,            /**< A blocking call was cancelled (S34). */
-    KIRIM_EINVAL = -6,           /**< Misuse: an argument or the moment is wrong (S35). */
-    KIRIM_EMSGSIZE = -7,         /**< Longer than a datagram may be (S36). */
-    KIRIM_ENETDOWN = -8,         /**< The network subsystem failed (S37). */
-    KIRIM_ENETRESET = -9,        /**< The time to live of a datagram expired (S38). */
-    KIRIM_ENETUNREACH = -10,     /**< No route to the network or host (S39). */
-    KIRIM_ENOBUFS = -11,         /**< The system is out of buffers (S40). */
-    KIRIM_ENOTCONN = -12,        /**< No destination, and the endpoint is not connected (S41). */
-    KIRIM_ENOTSOCK = -13,        /**< The descriptor is no socket (S42). */
-    KIRIM_EOPNOTSUPP = -14,      /**< This endpoint, reactor or system cannot do it (S43). */
-    KIRIM_ESHUTDOWN = -15,       /**< The sending side was shut down (S44). */
-    KIRIM_ETIMEDOUT = -16,       /**< The deadline passed (S45). */
-    KIRIM_EWOULDBLOCK = -17,     /**< Full now; `writable` will be called (S46). */
+    KIRIM_OK = 0,            /**< Done. */
+    KIRIM_PENDING = 1,       /**< Started; the operation's callback will come (S48). */
+    KIRIM_EACCES = -1,       /**< Not permitted, e.g. broadcast without the option (S30). */
+    KIRIM_ECONNRESET = -2,   /**< An earlier send met a closed port (S31). */
+    KIRIM_EFAULT = -3,       /**< A NULL where bytes were announced (S32). */
+    KIRIM_EINPROGRESS = -4,  /**< The provider is still busy with an earlier call (S33). */
+    KIRIM_EINTR = -5,        /**< A blocking call was cancelled (S34). */
+    KIRIM_EINVAL = -6,       /**< Misuse: an argument or the moment is wrong (S35). */
+    KIRIM_EMSGSIZE = -7,     /**< Longer than a datagram may be (S36). */
+    KIRIM_ENETDOWN = -8,     /**< The network subsystem failed (S37). */
+    KIRIM_ENETRESET = -9,    /**< The time to live of a datagram expired (S38). */
+    KIRIM_ENETUNREACH = -10, /**< No route to the network or host (S39). */
+    KIRIM_ENOBUFS = -11,     /**< The system is out of buffers (S40). */
+    KIRIM_ENOTCONN = -12,    /**< No destination, and the endpoint is not connected (S41). */
+    KIRIM_ENOTSOCK = -13,    /**< The descriptor is no socket (S42). */
+    KIRIM_EOPNOTSUPP = -14,  /**< This endpoint, reactor or system cannot do it (S43). */
+    KIRIM_ESHUTDOWN = -15,   /**< The sending side was shut down (S44). */
+    KIRIM_ETIMEDOUT = -16,   /**< The deadline passed (S45). */
+    KIRIM_EWOULDBLOCK = -17, /**< Full now; `writable` will be called once there is room (S46). */
     KIRIM_ENOTINITIALISED = -18, /**< The network subsystem was not started (S47). */
     KIRIM_EABORTED = -19,        /**< Cancelled, discarded, or its endpoint was closed (S49). */
     KIRIM_ENOMEM = -20,          /**< The allocator gave nothing. */

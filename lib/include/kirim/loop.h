@@ -49,40 +49,52 @@ enum {
  *
  * `old` NULL: give `new_bytes`. `new_bytes` 0: take `old` back and return NULL. Else resize,
  * keeping the bytes. NULL means there is none; `old` then stays as it was. Results are aligned for
- * any object.
+ * any object. Called in the loop's thread, and in that which gives back the last reference to a
+ * remote; must not call the library.
  */
 typedef void *(*kirim_alloc_fn)(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
-/** Gets one line, without a line end; lent until the return. Called in the loop's thread. */
+/** Gets one line, without a line end; lent until the return. Called in the loop's thread; must not
+ * call the library. */
 typedef void (*kirim_log_fn)(void *user, int level, const char *line);
 
 /** How to open a loop; start from KIRIM_LOOP_OPTIONS_INIT. */
 struct kirim_loop_options {
-    size_t size; /**< sizeof, set by the INIT macro. */
-    const char
-        *reactor; /**< Name; NULL: KIRIM_REACTOR of the environment, else the best that opens. */
-    const struct ki_reactor_ops
-        *reactor_ops; /**< A reactor of the caller's own (lib/reactor.h); goes before `reactor`. */
-    void *reactor_context;    /**< What the reactor needs: for `sim` a struct kirim_sim_host; else
-                                 NULL. */
-    const void *system_calls; /**< A table that replaces the reactor's system calls, for tests;
-                                 NULL: the system's. */
-    kirim_alloc_fn alloc;     /**< NULL: the C library's allocator. */
-    void *alloc_user;         /**< First argument of `alloc`. */
-    kirim_log_fn log;         /**< NULL: nobody reads. */
-    void *log_user;           /**< First argument of `log`. */
-    int32_t log_level; /**< Lines of this level and graver ones are written; KIRIM_LOG_DEBUG gives
-                          all. */
-    uint32_t datagram_bytes_max; /**< Largest datagram that any endpoint will take, 512..65,535. 0:
-                                    65,535. */
-    uint32_t receive_slot_count; /**< Receive buffers of that size, 64..4,096; touched only when
-                                    used. 0: 128. */
+    /** sizeof, set by the INIT macro. */
+    size_t size;
+    /** Name; NULL: KIRIM_REACTOR of the environment, else the best that opens. */
+    const char *reactor;
+    /** A reactor of the caller's own, built against lib/reactor.h of the very same version and
+     * linked statically; goes before `reactor`. */
+    const struct ki_reactor_ops *reactor_ops;
+    /** What the reactor needs: for "sim" a struct kirim_sim_host; else NULL. Only beside `reactor`
+     * or `reactor_ops`. */
+    void *reactor_context;
+    /** A table that replaces the reactor's system calls, for tests; NULL: the system's. */
+    const void *system_calls;
+    /** NULL: the C library's allocator. */
+    kirim_alloc_fn alloc;
+    /** First argument of `alloc`. */
+    void *alloc_user;
+    /** NULL: nobody reads. */
+    kirim_log_fn log;
+    /** First argument of `log`. */
+    void *log_user;
+    /** Lines of this level and graver ones are written; KIRIM_LOG_DEBUG gives all. */
+    int32_t log_level;
+    /** Largest datagram that any endpoint will take, 512..65,535. 0: 65,535. */
+    uint32_t datagram_bytes_max;
+    /** Receive buffers of that size, 64..4,096; touched only when used. 0: 128. */
+    uint32_t receive_slot_count;
+    /** 0. */
+    uint32_t ki_reserved;
 };
 
 /** Initialises options: the best reactor, the C library's allocator, warnings logged to nobody. */
-#define KIRIM_LOOP_OPTIONS_INIT                                                   \
-    {                                                                             \
-        .size = sizeof(struct kirim_loop_options), .log_level = KIRIM_LOG_WARNING \
+#define KIRIM_LOOP_OPTIONS_INIT                                                            \
+    {                                                                                      \
+        sizeof(struct kirim_loop_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+            KIRIM_LOG_WARNING, 0, 0, 0                                                     \
     }
 
 KIRIM_BEGIN_DECLS
@@ -175,6 +187,24 @@ KIRIM_API uint64_t kirim_loop_now(struct kirim_loop *loop);
 /** @brief How late a timer may be on an idle machine, in nanoseconds: the reactor's own resolution.
  * Loop thread. */
 KIRIM_API uint64_t kirim_loop_timer_resolution_ns(const struct kirim_loop *loop);
+
+/**
+ * @brief Whether anything is left that could cause a turn, as kirim_loop_run() asks: an endpoint,
+ * an armed timer, a guest, a remote, something to deliver. For hosts that step. Loop thread.
+ */
+KIRIM_API bool kirim_loop_is_alive(struct kirim_loop *loop);
+
+/**
+ * @brief Makes the calling thread the loop's: for a loop opened in one thread and run in another.
+ *
+ * @param loop  Open loop, that no thread is using.
+ * @note The new thread, outside of callbacks.
+ */
+KIRIM_API void kirim_loop_own(struct kirim_loop *loop);
+
+/** @brief The system's code behind the last call on this loop that failed, for people to read; 0:
+ * none has. Loop thread. */
+KIRIM_API int32_t kirim_loop_system_code(const struct kirim_loop *loop);
 
 /** @brief Name of the loop's reactor. Loop thread. */
 KIRIM_API const char *kirim_loop_reactor(const struct kirim_loop *loop);

@@ -36,16 +36,17 @@ struct kirim_op {
     uint64_t ki_sent_bytes;          /**< Result. */
     int32_t ki_state;                /**< Idle, queued or in flight, finished, done. */
     kirim_err ki_err;                /**< Result. */
-    uint64_t ki_reserved[2];         /**< Room to grow. */
+    int32_t ki_system_code;          /**< Result. */
+    int32_t ki_reserved[3];          /**< Room to grow. */
 };
 
 /** Initialises an operation: `struct kirim_op op = KIRIM_OP_INIT(on_sent, ctx);` */
-#define KIRIM_OP_INIT(fn, ctx)                  \
-    {                                           \
-        (fn), (ctx), 0, NULL, NULL, 0, 0, 0, 0, \
-        {                                       \
-            0, 0                                \
-        }                                       \
+#define KIRIM_OP_INIT(fn, ctx)                     \
+    {                                              \
+        (fn), (ctx), 0, NULL, NULL, 0, 0, 0, 0, 0, \
+        {                                          \
+            0, 0, 0                                \
+        }                                          \
     }
 
 KIRIM_BEGIN_DECLS
@@ -89,6 +90,10 @@ KIRIM_API kirim_err kirim_op_result(const struct kirim_op *op, size_t *sent_byte
  * @note Loop thread, outside of callbacks.
  */
 KIRIM_API kirim_err kirim_op_wait(struct kirim_op *op, uint64_t timeout_ns, size_t *sent_bytes);
+
+/** @brief The system's own code behind the last result of an operation, for people to read; 0 if
+ * there was none. Loop thread. */
+KIRIM_API int32_t kirim_op_system_code(const struct kirim_op *op);
 
 /** @brief Whether the operation is in flight. Loop thread. */
 KIRIM_API bool kirim_op_is_pending(const struct kirim_op *op);

@@ -3,13 +3,14 @@
  * The simulated network: hosts that are ordinary loops, links with faults, one virtual clock.
  *
  * A world runs in one thread and uses no socket and no system clock. One seed gives one run: the
- * same program with the same seed has the same digest on every compiler and system. Every link's
- * faults are a function of (seed, link, ordinal of the datagram), so that taking one fault away
- * leaves the others as they were. Integers only: probabilities are in parts per million.
+ * same program with the same seed has the same digest on every compiler and system. What a link
+ * does to a datagram is a function of (seed, link, ordinal of the datagram, kind of fault), so that
+ * taking one fault away leaves the others as they were. Integers only: probabilities are in parts
+ * per million.
  *
  * A loop opened with the reactor "sim" and no host gets a private world of one host, 127.0.0.1 and
- * ::1, and runs like any other loop, but for the clock, which jumps to the next event. Thread: that
- * of the world.
+ * ::1, and runs like any other loop, but for the clock, which jumps to the next event. The model is
+ * described in docs/simulator.md. Thread: that of the world.
  */
 #ifndef KIRIM_SIM_H
 #define KIRIM_SIM_H
@@ -37,8 +38,22 @@ struct kirim_sim_options {
         .size = sizeof(struct kirim_sim_options), .seed = 1 \
     }
 
-/** A direction of traffic between two hosts and what it does to datagrams; start from
- * KIRIM_SIM_LINK_INIT. */
+/** What a link does with a datagram larger than its MTU. */
+enum {
+    KIRIM_SIM_MTU_ERROR = 0,      /**< The send is refused, KIRIM_EMSGSIZE. */
+    KIRIM_SIM_MTU_REPORT = 1,     /**< Lost; the sender gets an event with the path MTU. */
+    KIRIM_SIM_MTU_BLACK_HOLE = 2, /**< Lost. */
+    KIRIM_SIM_MTU_FRAGMENT =
+        3 /**< Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
+};
+
+/**
+ * @brief A direction of traffic between two hosts and what it does to datagrams; start from
+ *        KIRIM_SIM_LINK_INIT.
+ *
+ * Each fault strikes on its own. A datagram that meets several meets them in this order: link down,
+ * MTU, loss, corruption, reordering, duplication. No time here may be longer than 2^60 ns.
+ */
 struct kirim_sim_link {
     size_t size;            /**< sizeof, set by the INIT macro. */
     uint64_t delay_ns;      /**< From leaving to arriving. */
@@ -46,19 +61,11 @@ struct kirim_sim_link {
     uint32_t loss_ppm;      /**< Lost, of a million. */
     uint32_t duplicate_ppm; /**< Delivered twice, of a million. */
     uint32_t reorder_ppm;   /**< Delayed by `reorder_ns` more and overtaken, of a million. */
-    uint32_t corrupt_ppm;   /**< One bit flipped and so dropped by the receiver's checksum, of a
-                               million. */
+    uint32_t corrupt_ppm;   /**< One bit flipped and so dropped by a checksum, of a million. */
     uint64_t reorder_ns;    /**< Added delay of what is reordered. */
     uint32_t mtu;           /**< Largest IP packet in bytes, at least 576; 0: none. */
     uint32_t mtu_action;    /**< KIRIM_SIM_MTU_..., for datagrams that are larger. */
     bool is_down;           /**< Everything is lost. */
-};
-
-/** What a link does with a datagram larger than its MTU. */
-enum {
-    KIRIM_SIM_MTU_ERROR = 0,     /**< The send is refused, KIRIM_EMSGSIZE. */
-    KIRIM_SIM_MTU_REPORT = 1,    /**< Lost; the sender gets an event with the path MTU. */
-    KIRIM_SIM_MTU_BLACK_HOLE = 2 /**< Lost. */
 };
 
 /** Initialises a link: 50 us delay, no faults. */
@@ -69,19 +76,27 @@ enum {
 
 /** What the simulator counted. */
 struct kirim_sim_stats {
-    size_t size;           /**< sizeof, set by the caller. */
+    size_t size;           /**< sizeof, set by KIRIM_SIM_STATS_INIT. */
     uint64_t sent;         /**< Datagrams that left a host. */
     uint64_t delivered;    /**< Datagrams put into a receive buffer, duplicates included. */
     uint64_t lost;         /**< By `loss_ppm` or a link that is down. */
     uint64_t duplicated;   /**< Second copies made. */
     uint64_t reordered;    /**< Delayed to be overtaken. */
     uint64_t corrupted;    /**< Dropped by a checksum. */
-    uint64_t too_large;    /**< Larger than an MTU. */
-    uint64_t no_host;      /**< No host has the destination. */
-    uint64_t no_port;      /**< The host has no such port: the sender hears of it. */
+    uint64_t too_large;    /**< Larger than an MTU: refused or lost. */
+    uint64_t no_host;      /**< Refused: no host has the destination. */
+    uint64_t no_port;      /**< The host has no such port. */
     uint64_t receive_full; /**< The receive buffer was full. */
     uint64_t events;       /**< Events worked off. */
+    uint64_t host_down;    /**< No loop was open on the host. */
+    uint64_t reported;     /**< Errors that the network told a sender. */
 };
+
+/** Initialises the structure for kirim_sim_read_stats(). */
+#define KIRIM_SIM_STATS_INIT                   \
+    {                                          \
+        .size = sizeof(struct kirim_sim_stats) \
+    }
 
 KIRIM_BEGIN_DECLS
 
@@ -103,7 +118,7 @@ KIRIM_API kirim_err kirim_sim_open(const struct kirim_sim_options *options, stru
  * @param sim  The world, or NULL.
  * @retval KIRIM_OK      Gone.
  * @retval KIRIM_EBUSY   A host's loop is still open; nothing was closed.
- * @retval KIRIM_EINVAL  Called while the world runs.
+ * @retval KIRIM_EINVAL  Called while the world runs, or a private world, which its loop closes.
  * @note The world's thread.
  */
 KIRIM_API kirim_err kirim_sim_close(struct kirim_sim *sim);
@@ -112,34 +127,44 @@ KIRIM_API kirim_err kirim_sim_close(struct kirim_sim *sim);
  * @brief Adds a host.
  *
  * Every host also has 127.0.0.0/8 and ::1 of its own. Open its loop with kirim_loop_open(),
- * `reactor` "sim" and `reactor_context` the host; the world drives it, so run and step of that loop
- * are refused. A loop can be closed and another one opened: a host that restarts.
+ * `reactor` "sim" and `reactor_context` the host, one at a time (else KIRIM_EBUSY); the world
+ * drives it, so run and step of that loop are refused. A loop can be closed and another one opened:
+ * a host that restarts. Without a loop the host is down, and what is sent to it vanishes.
  *
  * @param sim         The world.
- * @param name        1..31 bytes, unique; keys the host's random stream.
- * @param addrs       Its addresses, ports ignored; unique in the world.
+ * @param name        1..31 bytes, unique; keys the host's random stream and its links' faults.
+ * @param addrs       Its addresses, ports ignored; unique in the world. The first one of a family
+ * is the source of what is sent from a wildcard.
  * @param addr_count  How many, 0..16.
  * @param out         The host; owned by the world. Written on success only.
  * @retval KIRIM_OK      Added.
- * @retval KIRIM_EINVAL  NULL, a bad name, a wildcard, loopback or multicast address, too many.
+ * @retval KIRIM_EINVAL  NULL, a bad name, a wildcard, loopback, multicast or broadcast address, too
+ *                       many, or a private world.
  * @retval KIRIM_EEXIST  The name or an address is there already.
  * @retval KIRIM_ENOMEM  Out of memory.
- * @note The world's thread.
+ * @note The world's thread; also inside callbacks.
  */
 KIRIM_API kirim_err kirim_sim_host_add(struct kirim_sim *sim, const char *name,
                                        const struct kirim_addr *addrs, size_t addr_count,
                                        struct kirim_sim_host **out);
 
+/** @brief The host of this name, or NULL. That of a private world is "localhost". The world's
+ * thread. */
+KIRIM_API struct kirim_sim_host *kirim_sim_host_find(struct kirim_sim *sim, const char *name);
+
+/** @brief Name of a host; lives as long as the host. The world's thread. */
+KIRIM_API const char *kirim_sim_host_name(const struct kirim_sim_host *host);
+
 /**
  * @brief Sets the link from one host to another; without it the world's default link is used.
  *
+ * @param sim   The world.
  * @param from  Sending host; NULL with `to` NULL sets the default link of the world.
  * @param to    Receiving host; may be `from`: its loopback, which else has no delay and no faults.
- * @param sim   The world.
- * @param link  Read during the call. What is under way keeps what it got.
+ * @param link  Read during the call. What is under way keeps what it got, and is not overtaken.
  * @retval KIRIM_OK      Set.
- * @retval KIRIM_EINVAL  NULL, a size that no version had, more than a million of a million, an MTU
- * below 576, hosts of another world.
+ * @retval KIRIM_EINVAL  NULL, a size that no version had, more than a million of a million, a time
+ *                       over 2^60 ns, an MTU below 576, hosts of another world.
  * @retval KIRIM_ENOMEM  Out of memory.
  * @note The world's thread; also inside callbacks.
  */
@@ -149,26 +174,33 @@ KIRIM_API kirim_err kirim_sim_link_set(struct kirim_sim *sim, struct kirim_sim_h
 
 /**
  * @brief Runs the world until its clock would pass `until_ns`, or nothing is left to happen, or
- * kirim_sim_stop().
+ *        kirim_sim_stop().
+ *
+ * At each instant first everything of the network happens, in the order in which it was caused,
+ * then a turn of each loop that has reason for one.
  *
  * @param sim       The world.
  * @param until_ns  Virtual time; the clock stands there afterwards unless it was stopped.
- * KIRIM_NEVER: until nothing is left, the clock stands at the last event.
+ *                  KIRIM_NEVER: until nothing is left, the clock stands at the last event.
  * @retval KIRIM_OK      Done.
- * @retval KIRIM_EINVAL  NULL, or called while the world runs.
+ * @retval KIRIM_EINVAL  NULL, called while the world runs, or a private world, which its loop runs.
  * @note The world's thread.
  */
 KIRIM_API kirim_err kirim_sim_run(struct kirim_sim *sim, uint64_t until_ns);
 
-/** @brief Makes kirim_sim_run() return after the event that is worked on. The world's thread,
- * inside callbacks. */
+/**
+ * @brief Makes kirim_sim_run() return after the event that is worked on; nothing if it does not
+ * run. The world's thread, inside callbacks.
+ */
 KIRIM_API void kirim_sim_stop(struct kirim_sim *sim);
 
 /** @brief The world's virtual time in ns. The world's thread. */
 KIRIM_API uint64_t kirim_sim_now(const struct kirim_sim *sim);
 
-/** @brief Digest of all that has happened so far: times, hosts, addresses, bytes, drops. Equal runs
- * have equal digests. The world's thread. */
+/**
+ * @brief Digest of all that has happened to datagrams so far: times, hosts, addresses, bytes,
+ * drops. Equal runs have equal digests. The world's thread.
+ */
 KIRIM_API uint64_t kirim_sim_digest(const struct kirim_sim *sim);
 
 /** @brief The seed the world was opened with. The world's thread. */
@@ -178,15 +210,17 @@ KIRIM_API uint64_t kirim_sim_seed(const struct kirim_sim *sim);
  * @brief Copies what the simulator counted.
  *
  * @param sim  The world.
- * @param out  `size` set; as many counters are written as fit it.
+ * @param out  Initialised with KIRIM_SIM_STATS_INIT; as many counters are written as fit its size.
  * @retval KIRIM_OK      Written.
  * @retval KIRIM_EINVAL  NULL, or a size that no version had.
  * @note The world's thread.
  */
-KIRIM_API kirim_err kirim_sim_stats(const struct kirim_sim *sim, struct kirim_sim_stats *out);
+KIRIM_API kirim_err kirim_sim_read_stats(const struct kirim_sim *sim, struct kirim_sim_stats *out);
 
-/** @brief The world of a loop whose reactor is "sim", private worlds included; NULL for any other
- * loop. The world's thread. */
+/**
+ * @brief The world of a loop whose reactor is "sim", private worlds included; NULL for any other
+ *        loop. The world's thread.
+ */
 KIRIM_API struct kirim_sim *kirim_loop_sim(struct kirim_loop *loop);
 
 KIRIM_END_DECLS

@@ -30,8 +30,9 @@ enum {
     KIRIM_DROP_NO_MEMORY = 11,  /**< Lent bytes had to be kept, and there was no memory for it. */
     KIRIM_DROP_SYSTEM = 12,     /**< Any other error of the system. */
     KIRIM_DROP_RECEIVE_FULL =
-        13,               /**< Arrived, but the receive buffer was full (counted by the system). */
-    KIRIM_DROP_COUNT = 14 /**< How many reasons this header knows. */
+        13,                /**< Arrived, but the receive buffer was full (counted by the system). */
+    KIRIM_DROP_COUNT = 14, /**< How many reasons this header knows. */
+    KIRIM_DROP_ROOM = 32   /**< How many there will ever be. */
 };
 
 /** Counters of one endpoint. */
@@ -54,13 +55,17 @@ struct kirim_endpoint_stats {
         tx_copied; /**< Lent datagrams that had to be copied, as the system did not take them. */
     uint64_t tx_queued; /**< Waiting now: a level, not a counter. */
     uint64_t ops_done;  /**< Operations whose callback has run, or whose result can be polled. */
-    uint64_t drops[KIRIM_DROP_COUNT]; /**< By reason. */
+    uint64_t drops[KIRIM_DROP_ROOM]; /**< By reason. */
 };
 
-/** Initialises the structure for kirim_endpoint_stats(). */
-#define KIRIM_ENDPOINT_STATS_INIT                             \
-    {                                                         \
-        .size = (uint32_t)sizeof(struct kirim_endpoint_stats) \
+/** Initialises the structure for kirim_endpoint_read_stats(). */
+#define KIRIM_ENDPOINT_STATS_INIT                                                                \
+    {                                                                                            \
+        (uint32_t)sizeof(struct kirim_endpoint_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0,                                                                                \
+        {                                                                                        \
+            0                                                                                    \
+        }                                                                                        \
     }
 
 /** Counters of one loop. */
@@ -78,10 +83,10 @@ struct kirim_loop_stats {
     uint64_t lag_ns_max;     /**< Longest delay of a timer past its deadline. */
 };
 
-/** Initialises the structure for kirim_loop_stats(). */
-#define KIRIM_LOOP_STATS_INIT                             \
-    {                                                     \
-        .size = (uint32_t)sizeof(struct kirim_loop_stats) \
+/** Initialises the structure for kirim_loop_read_stats(). */
+#define KIRIM_LOOP_STATS_INIT                                                   \
+    {                                                                           \
+        (uint32_t)sizeof(struct kirim_loop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 KIRIM_BEGIN_DECLS
@@ -96,8 +101,8 @@ KIRIM_BEGIN_DECLS
  * @retval KIRIM_EINVAL  NULL, or a size that no version had.
  * @note Loop thread; callable from any callback.
  */
-KIRIM_API kirim_err kirim_endpoint_stats(struct kirim_endpoint *ep,
-                                         struct kirim_endpoint_stats *out);
+KIRIM_API kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep,
+                                              struct kirim_endpoint_stats *out);
 
 /**
  * @brief Copies the counters of a loop.
@@ -109,7 +114,7 @@ KIRIM_API kirim_err kirim_endpoint_stats(struct kirim_endpoint *ep,
  * @retval KIRIM_EINVAL  NULL, or a size that no version had.
  * @note Loop thread; callable from any callback.
  */
-KIRIM_API kirim_err kirim_loop_stats(struct kirim_loop *loop, struct kirim_loop_stats *out);
+KIRIM_API kirim_err kirim_loop_read_stats(struct kirim_loop *loop, struct kirim_loop_stats *out);
 
 /**
  * @brief Name of a drop reason, e.g. "no-buffers".

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+#
+# kirim_add_header_check(): one source per public header, which includes it twice and nothing else.
+
+include(CheckLanguage)
+check_language(CXX)
+if(CMAKE_CXX_COMPILER)
+    enable_language(CXX)
+endif()
+
+function(kirim_add_header_check)
+    get_property(headers GLOBAL PROPERTY KIRIM_PUBLIC_HEADERS)
+    set(languages c)
+    if(CMAKE_CXX_COMPILER)
+        list(APPEND languages cpp)
+    endif()
+    foreach(language IN LISTS languages)
+        set(sources "")
+        foreach(header IN LISTS headers)
+            get_filename_component(name "${header}" NAME_WE)
+            set(source "${CMAKE_CURRENT_BINARY_DIR}/headers/${name}.${language}")
+            set(text "#include <kirim/${name}.h>\n")
+            file(CONFIGURE OUTPUT "${source}" CONTENT "${text}${text}" @ONLY)
+            list(APPEND sources "${source}")
+        endforeach()
+        add_library(kirim_headers_${language} OBJECT ${sources})
+        target_link_libraries(kirim_headers_${language} PRIVATE kirim)
+    endforeach()
+    kirim_set_warnings(kirim_headers_c)
+    if(TARGET kirim_headers_cpp)
+        target_compile_options(kirim_headers_cpp PRIVATE
+            -Wall -Wextra -Wpedantic -Wconversion -Wundef $<$<BOOL:${KIRIM_WERROR}>:-Werror>)
+        set_target_properties(kirim_headers_cpp PROPERTIES CXX_STANDARD 11 CXX_EXTENSIONS OFF)
+    endif()
+endfunction()

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+#
+# lib/reactor.h is documented in ordinary comments, since no program includes it. For Doxygen, one
+# behind a declaration becomes /**<, one on its own /**, and a headline stays what it is.
+/^ *\/\* *----/b
+s|^\( *\)/\* |\1/** |
+s|\([;,{)0-9A-Za-z_]\)\( *\)/\* |\1\2/**< |
+/^_Static_assert/d

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+#
+# The warnings that kirim's own targets hold for. gcc 12 and clang 14 know all of them.
+
+function(kirim_set_warnings target)
+    target_compile_options(${target} PRIVATE
+        -Wall -Wextra -Wpedantic
+        -Wcast-align
+        -Wcast-qual
+        -Wconversion
+        -Wdouble-promotion
+        -Wformat=2
+        -Wimplicit-fallthrough
+        -Wmissing-prototypes
+        -Wnull-dereference
+        -Wold-style-definition
+        -Wpointer-arith
+        -Wshadow
+        -Wstrict-prototypes
+        -Wundef
+        -Wvla
+        -Wwrite-strings)
+    if(KIRIM_WERROR)
+        target_compile_options(${target} PRIVATE -Werror)
+    endif()
+endfunction()
