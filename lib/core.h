@@ -33,10 +33,11 @@ enum {
 
 enum {
     KI_OP_IDLE,
-    KI_OP_PENDING,  /* queued or in flight */
-    KI_OP_EXPIRED,  /* in flight, its deadline passed: an abort becomes a time-out */
-    KI_OP_FINISHED, /* its callback is due */
-    KI_OP_DONE      /* its result can be polled */
+    KI_OP_PENDING,   /* queued or in flight */
+    KI_OP_EXPIRED,   /* in flight, its deadline passed: an abort becomes a time-out */
+    KI_OP_CANCELLED, /* in flight, its owner has given it up: nothing is tried again */
+    KI_OP_FINISHED,  /* its callback is due */
+    KI_OP_DONE       /* its result can be polled */
 };
 
 struct kirim_endpoint {
@@ -50,6 +51,9 @@ struct kirim_endpoint {
     uint64_t count_max;     /* bounds of the queue */
     uint64_t bytes_max;
     uint64_t held_bytes;     /* payload in `store` */
+    uint64_t queued_bytes;   /* payload that waits, while the queue is not odd */
+    uint64_t is_odd;         /* since it was last empty the queue has had more than plain entries:
+                                with an operation, dead, lost, tried before, copied, in flight */
     uint64_t lent_count;     /* entries whose bytes are lent, not yet submitted */
     uint64_t ops_count;      /* operations whose callback or result is to come */
     uint64_t failed_count;   /* entries that wait for the `failed` callback */
@@ -114,6 +118,9 @@ struct kirim_loop {
 
 /* Submits what waits, as far as the reactor takes it. */
 void ki_endpoint_submit(struct kirim_endpoint *ep);
+
+/* The same, also if the system was full when it was last asked. */
+void ki_endpoint_submit_anew(struct kirim_endpoint *ep);
 
 /* Submits the one entry at the tail with NOW semantics: KIRIM_OK, KIRIM_PENDING (in flight), or why
  * not; not taken, it stays at the tail. */

@@ -167,13 +167,16 @@ static struct kirim_event lost_event(const struct kirim_endpoint *ep, const stru
     };
 }
 
-/* Tells of the entries that were lost when it begins. */
+/* Tells of the entries that were lost when it begins. A callback may have the queue trimmed: then
+ * the places up to its new head are no longer those of these entries. */
 static void tell_lost(struct kirim_endpoint *ep)
 {
-    const uint64_t end = ep->queue.next;
-    for (uint64_t n = ep->queue.head; n != end && ep->failed_count > 0; n++) {
-        struct ki_entry *e = ki_queue_at(&ep->queue, n);
-        if ((e->status & KI_FAILED) != 0) {
+    const struct ki_queue *q = &ep->queue;
+    const uint64_t end = q->next;
+    for (uint64_t n = q->head; n < end && ep->failed_count > 0; n++) {
+        n = n < q->head ? q->head : n;
+        struct ki_entry *e = ki_queue_at(q, n);
+        if (n < end && (e->status & KI_FAILED) != 0) {
             const struct kirim_event event = lost_event(ep, e);
             e->status &= ~(uint32_t)KI_FAILED;
             ep->failed_count--;
@@ -225,7 +228,7 @@ kirim_err kirim_endpoint_close(struct kirim_endpoint *ep)
     }
     struct kirim_loop *loop = ep->loop;
     if (loop->is_foreign == 0) {
-        ki_endpoint_submit(ep);
+        ki_endpoint_submit_anew(ep);
         ep->stats.drops[KIRIM_DROP_RECEIVE_FULL] = loop->ops->port_drops(loop->reactor, ep->port);
     }
     ep->state = KI_EP_CLOSING;
@@ -347,6 +350,12 @@ kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint32_t *rece
 intptr_t kirim_endpoint_descriptor(const struct kirim_endpoint *ep)
 {
     return ep->port->descriptor;
+}
+
+struct kirim_endpoint *kirim_loop_endpoint_next(const struct kirim_loop *loop,
+                                                const struct kirim_endpoint *ep)
+{
+    return ep == NULL ? loop->endpoints : ep->next;
 }
 
 struct kirim_loop *kirim_endpoint_loop(const struct kirim_endpoint *ep)

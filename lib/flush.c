@@ -42,6 +42,21 @@ void ki_endpoint_notice(struct kirim_endpoint *ep)
 /* ---- ends of entries
  * -------------------------------------------------------------------------------- */
 
+/* The queue's head has moved: an empty queue starts anew, and whoever waits for room may be told.
+ */
+static inline void rest(struct kirim_endpoint *ep)
+{
+    struct ki_queue *q = &ep->queue;
+    if (q->head == q->tail) {
+        ki_queue_rewind(q);
+        ep->is_odd = 0;
+        ep->queued_bytes = 0;
+    }
+    if (ep->wants_writable != 0 && ki_endpoint_has_room(ep)) {
+        ki_endpoint_notice(ep);
+    }
+}
+
 void ki_endpoint_trim(struct kirim_endpoint *ep)
 {
     struct kirim_loop *loop = ep->loop;
@@ -57,17 +72,14 @@ void ki_endpoint_trim(struct kirim_endpoint *ep)
             break;
         }
         if ((status & KI_STORED) != 0) {
-            ki_store_release(loop, &ep->store, 1);
+            ki_store_release(loop, &ep->store);
         }
         if ((status & KI_COPIED) != 0) {
-            ki_store_release(loop, &ep->copies, 1);
+            ki_store_release(loop, &ep->copies);
         }
         q->head++;
     }
-    ki_queue_rewind(q);
-    if (ep->wants_writable != 0 && ki_endpoint_has_room(ep)) {
-        ki_endpoint_notice(ep);
-    }
+    rest(ep);
 }
 
 /* The payload that an entry holds in the store, for the bound in bytes. */
@@ -77,9 +89,44 @@ static uint64_t held_by(const struct ki_entry *e)
     return kind == KI_STORED && e->op == NULL ? e->bytes : 0;
 }
 
+/* The network reported an error about an earlier datagram; told in the next turn, the last one if
+ * there are many. */
+static void note_peer_error(struct kirim_endpoint *ep, const struct kirim_event *event)
+{
+    ep->peer_error = *event;
+    ki_endpoint_notice(ep);
+}
+
+/* An entry is submitted once more, since `err` may be somebody else's. */
+static void begin_retry(struct kirim_endpoint *ep, struct ki_entry *e, kirim_err err, int sys_err)
+{
+    const bool is_network = err != KIRIM_EACCES && err != KIRIM_EWOULDBLOCK;
+    e->status |= KI_RETRIED;
+    ep->is_odd = 1;
+    ep->retried = (struct kirim_event){
+        .size = sizeof ep->retried,
+        .kind = is_network ? KIRIM_EVENT_PEER_ERROR : 0,
+        .peer = ep->port->remote,
+        .err = err,
+        .system_code = sys_err,
+    };
+}
+
+/* What came of it: unless the same error came back, it was somebody else's and is told. */
+static void end_retry(struct kirim_endpoint *ep, const struct ki_entry *e, kirim_err err)
+{
+    if ((e->status & KI_RETRIED) != 0 && ep->retried.kind != 0) {
+        if (err != ep->retried.err) {
+            note_peer_error(ep, &ep->retried);
+        }
+        ep->retried.kind = 0;
+    }
+}
+
 /* What was submitted has left: its operation ends, its count is added. */
 static void leave(struct kirim_endpoint *ep, struct ki_entry *e)
 {
+    end_retry(ep, e, KIRIM_OK);
     ep->stats.tx_bytes += e->bytes;
     ep->stats.tx_datagrams++;
     ep->held_bytes -= held_by(e);
@@ -94,7 +141,9 @@ static void leave(struct kirim_endpoint *ep, struct ki_entry *e)
 static void lose(struct kirim_endpoint *ep, struct ki_entry *e, kirim_err err, int sys_err,
                  uint32_t reason)
 {
+    end_retry(ep, e, err);
     ep->stats.drops[reason]++;
+    ep->is_odd = 1;
     ep->held_bytes -= held_by(e);
     e->status = (e->status & ~(uint32_t)KI_STATE) | KI_FINISHED;
     if (e->op != NULL) {
@@ -118,6 +167,7 @@ void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err,
 {
     struct ki_entry *e = ki_queue_at(&ep->queue, number);
     ep->stats.drops[reason]++;
+    ep->is_odd = 1;
     ep->held_bytes -= held_by(e);
     ep->lent_count -= (e->status & KI_LENT) != 0;
     if (e->op != NULL) {
@@ -145,47 +195,20 @@ size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason)
 /* ---- submitting
  * ------------------------------------------------------------------------------------- */
 
-/* The network reported an error about an earlier datagram; told in the next turn, the last one if
- * there are many. */
-static void note_peer_error(struct kirim_endpoint *ep, const struct kirim_event *event)
-{
-    ep->peer_error = *event;
-    ki_endpoint_notice(ep);
-}
-
 /* Accounts for the first `taken` entries from `next` on. */
-static void account(struct kirim_endpoint *ep, uint32_t taken)
+static void account(struct kirim_endpoint *ep, uint64_t taken)
 {
     struct ki_queue *q = &ep->queue;
-    for (uint32_t i = 0; i < taken; i++) {
+    for (uint64_t i = 0; i < taken; i++) {
         struct ki_entry *e = ki_queue_at(q, q->next + i);
         const uint32_t status = e->status;
         ep->lent_count -= (status & KI_LENT) != 0;
-        if ((status & KI_RETRIED) != 0 && ep->retried.kind != 0) {
-            note_peer_error(ep, &ep->retried);
-            ep->retried.kind = 0;
-        }
+        ep->queued_bytes -= e->bytes;
         if ((status & KI_STATE) == KI_QUEUED) {
             leave(ep, e);
         }
     }
     q->next += taken;
-}
-
-/* The same for a window that left whole, with nothing before it in the queue and nothing to report.
- */
-static inline void account_plain(struct kirim_endpoint *ep, const struct ki_window *w)
-{
-    struct ki_queue *q = &ep->queue;
-    ep->stats.tx_bytes += w->bytes;
-    ep->stats.tx_datagrams += w->count;
-    ep->held_bytes -= w->held_bytes;
-    ep->lent_count -= w->lent_count;
-    if (w->stored_count > 0) {
-        ki_store_release(ep->loop, &ep->store, w->stored_count);
-    }
-    q->next += w->count;
-    q->head = q->next;
 }
 
 /* Applies the policy table to the entry at `next`. True: go on submitting. */
@@ -196,58 +219,96 @@ static bool judge(struct kirim_endpoint *ep, const struct ki_refusal *why)
     const struct ki_verdict verdict = ki_judge(why->err, e->status);
     switch (verdict.action) {
     case KI_ACT_WAIT:
+        end_retry(ep, e, why->err);
         ep->is_blocked = 1;
         ep->stats.tx_blocked++;
         return false;
     case KI_ACT_RETRY:
-        e->status |= KI_RETRIED;
-        ep->retried = (struct kirim_event){
-            .size = sizeof ep->retried,
-            .kind = why->err == KIRIM_EACCES ? 0 : KIRIM_EVENT_PEER_ERROR,
-            .peer = ep->port->remote,
-            .err = why->err,
-            .system_code = why->sys_err,
-        };
+        begin_retry(ep, e, why->err, why->sys_err);
         return true;
     default:
         ep->lent_count -= (e->status & KI_LENT) != 0;
-        ep->retried.kind = 0;
+        ep->queued_bytes -= e->bytes;
         lose(ep, e, why->err, why->sys_err, verdict.reason);
         q->next++;
         return true;
     }
 }
 
+/* Submits entries of which none is out of the ordinary. If they all leave, which is the common
+ * case, nothing has to be looked at again; else they are accounted for one by one. Returns the
+ * refusal, or one without an error. */
+static struct ki_refusal submit_plain(struct kirim_endpoint *ep)
+{
+    struct ki_queue *q = &ep->queue;
+    struct ki_port *p = ep->port;
+    const struct ki_reactor_ops *ops = ep->loop->ops;
+    const uint64_t first = q->next;
+    const uint64_t inflight_count = p->inflight_count;
+    struct ki_refusal why = { KIRIM_OK, 0, 0 };
+    uint32_t n;
+    uint32_t taken;
+    p->tx_flags = 0;
+    do {
+        n = ki_queue_span(q);
+        p->tx_number = q->next;
+        taken = ops->submit(ep->loop->reactor, p, ki_queue_at(q, q->next), n, &why);
+        q->next += taken;
+    } while (taken == n && q->next != q->tail);
+    if (q->next == q->tail && p->inflight_count == inflight_count) {
+        ep->stats.tx_datagrams += q->tail - first;
+        ep->stats.tx_bytes += ep->queued_bytes;
+        ep->held_bytes = 0;
+        ep->lent_count = 0;
+        ki_store_release_all(ep->loop, &ep->store);
+        q->head = q->tail;
+        rest(ep);
+        return why;
+    }
+    const uint64_t count = q->next - first;
+    ep->is_odd = p->inflight_count != inflight_count;
+    q->next = first;
+    account(ep, count);
+    return why;
+}
+
 void ki_endpoint_submit(struct kirim_endpoint *ep)
 {
     struct ki_queue *q = &ep->queue;
     struct ki_port *p = ep->port;
-    struct ki_reactor *r = ep->loop->reactor;
-    const struct ki_reactor_ops *ops = ep->loop->ops;
     bool goes_on = ep->is_blocked == 0;
+    if (goes_on && q->next != q->tail && ep->is_odd == 0) {
+        const struct ki_refusal why = submit_plain(ep);
+        if (q->head == q->tail) {
+            return;
+        }
+        goes_on = why.err == KIRIM_OK || judge(ep, &why);
+    }
     while (goes_on && q->next != q->tail) {
-        struct ki_window w;
-        ki_queue_window(q, &w);
-        if (w.count == 0) {
+        const uint32_t n = ki_queue_window(q);
+        if (n == 0) {
             q->next++; /* a dead one */
             continue;
         }
         struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1 };
-        const uint64_t inflight_count = p->inflight_count;
         p->tx_flags = 0;
         p->tx_number = q->next;
-        const uint32_t taken = ops->submit(r, p, ki_queue_at(q, q->next), w.count, &why);
-        const bool have_all_left = taken == w.count && p->inflight_count == inflight_count;
-        if (have_all_left && w.is_plain != 0 && q->head == q->next) {
-            account_plain(ep, &w);
-            continue;
-        }
+        const struct ki_reactor_ops *ops = ep->loop->ops;
+        const uint32_t taken = ops->submit(ep->loop->reactor, p, ki_queue_at(q, q->next), n, &why);
         account(ep, taken);
-        if (taken < w.count) {
+        if (taken < n) {
             goes_on = judge(ep, &why);
         }
     }
     ki_endpoint_trim(ep);
+}
+
+void ki_endpoint_submit_anew(struct kirim_endpoint *ep)
+{
+    if (ep->queue.next != ep->queue.tail) {
+        ep->is_blocked = 0;
+    }
+    ki_endpoint_submit(ep);
 }
 
 kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly)
@@ -261,19 +322,23 @@ kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly)
         p->tx_number = q->next;
         if (ep->loop->ops->submit(ep->loop->reactor, p, e, 1, &why) == 1) {
             const bool is_flying = (e->status & KI_STATE) == KI_INFLIGHT;
+            ep->is_blocked = 0;
             account(ep, 1);
             ki_endpoint_trim(ep);
             return is_flying ? KIRIM_PENDING : KIRIM_OK;
         }
         ep->loop->system_code = why.sys_err;
-        if (why.err == KIRIM_EWOULDBLOCK || ki_judge(why.err, e->status).action != KI_ACT_RETRY) {
-            ep->retried.kind = 0;
-            if (why.err == KIRIM_EWOULDBLOCK) {
-                (void)judge(ep, &why);
-            }
+        switch (ki_judge(why.err, e->status).action) {
+        case KI_ACT_DROP:
+            end_retry(ep, e, why.err); /* the caller gets the error */
             return why.err;
+        case KI_ACT_WAIT:
+            (void)judge(ep, &why);
+            return why.err;
+        default:
+            (void)judge(ep, &why);
+            break;
         }
-        (void)judge(ep, &why);
     }
 }
 
@@ -283,6 +348,7 @@ void ki_endpoint_take_back(struct kirim_endpoint *ep)
     struct ki_entry *e = ki_queue_at(q, q->tail - 1);
     ep->lent_count -= (e->status & KI_LENT) != 0;
     ep->held_bytes -= held_by(e);
+    ep->queued_bytes -= e->bytes;
     if ((e->status & KI_STORED) != 0) {
         ki_store_undo(&ep->store);
     }
@@ -320,6 +386,7 @@ void ki_endpoint_keep_lent(struct kirim_endpoint *ep)
             }
             e->buf_count = 1;
         }
+        ep->is_odd = 1;
         e->data = copy;
         e->status = (e->status & ~(uint32_t)KI_LENT) | KI_COPIED;
         ep->lent_count--;
@@ -345,36 +412,65 @@ void ki_port_writable(struct ki_port *p)
     }
 }
 
+/* Whether nothing behind entry `number` was submitted: what lies there died while it waited. */
+static bool is_last_submitted(const struct ki_queue *q, uint64_t number)
+{
+    uint64_t n = number + 1;
+    while (n != q->next && (ki_queue_at(q, n)->status & KI_STATE) == KI_DEAD) {
+        n++;
+    }
+    return n == q->next;
+}
+
+/* What a flight that was not to go on ends with, instead of an abort or of another try; KIRIM_OK:
+ * it was to go on. */
+static kirim_err given_up_with(const struct kirim_endpoint *ep, const struct ki_entry *e)
+{
+    if (ep->state != KI_EP_OPEN) {
+        return KIRIM_EABORTED;
+    }
+    if (e->op == NULL || e->op->ki_state == KI_OP_PENDING) {
+        return KIRIM_OK;
+    }
+    return e->op->ki_state == KI_OP_EXPIRED ? KIRIM_ETIMEDOUT : KIRIM_EABORTED;
+}
+
+/* Judges what a flight ended with. True: it waits again, to be submitted once more. */
+static bool repeat_or_lose(struct kirim_endpoint *ep, uint64_t number, kirim_err err, int sys_err)
+{
+    struct ki_queue *q = &ep->queue;
+    struct ki_entry *e = ki_queue_at(q, number);
+    struct ki_verdict verdict = ki_judge(err, e->status);
+    const kirim_err given_up = given_up_with(ep, e);
+    if (given_up < 0 && (err == KIRIM_EABORTED || verdict.action != KI_ACT_DROP)) {
+        err = given_up;
+        verdict = ki_judge(err, e->status);
+    }
+    if (verdict.action != KI_ACT_DROP) {
+        if ((e->status & KI_LENT) == 0 && is_last_submitted(q, number)) {
+            e->status &= ~(uint32_t)KI_STATE; /* KI_QUEUED */
+            begin_retry(ep, e, err, sys_err);
+            q->next = number;
+            return true;
+        }
+        verdict.reason = KIRIM_DROP_LATE;
+    }
+    const bool is_closed = ep->state != KI_EP_OPEN;
+    lose(ep, e, is_closed ? KIRIM_EABORTED : err, sys_err,
+         is_closed ? (uint32_t)KIRIM_DROP_CLOSED : verdict.reason);
+    return false;
+}
+
 void ki_entry_finish(struct ki_port *p, uint64_t number, kirim_err err, int sys_err)
 {
     struct kirim_endpoint *ep = p->ep;
-    struct ki_queue *q = &ep->queue;
-    struct ki_entry *e = ki_queue_at(q, number);
     p->inflight_count--;
     if (err == KIRIM_OK) {
-        leave(ep, e);
-        ki_endpoint_trim(ep);
-        return;
-    }
-    if (e->op != NULL && e->op->ki_state == KI_OP_EXPIRED && err == KIRIM_EABORTED) {
-        err = KIRIM_ETIMEDOUT;
-    }
-    if (ep->state != KI_EP_OPEN) {
-        err = KIRIM_EABORTED;
-    }
-    const struct ki_verdict verdict = ki_judge(err, e->status);
-    const bool can_repeat = number + 1 == q->next && (e->status & KI_LENT) == 0;
-    if (verdict.action != KI_ACT_DROP && can_repeat && ep->state == KI_EP_OPEN) {
-        e->status = (e->status & ~(uint32_t)KI_STATE) | KI_QUEUED | KI_RETRIED;
-        q->next = number;
+        leave(ep, ki_queue_at(&ep->queue, number));
+    } else if (repeat_or_lose(ep, number, err, sys_err)) {
         ki_endpoint_soil(ep);
         return;
     }
-    const bool is_late = verdict.action != KI_ACT_DROP && !can_repeat;
-    lose(ep, e, err, sys_err,
-         ep->state != KI_EP_OPEN ? (uint32_t)KIRIM_DROP_CLOSED
-         : is_late               ? (uint32_t)KIRIM_DROP_LATE
-                                 : verdict.reason);
     ki_endpoint_trim(ep);
 }
 
@@ -388,8 +484,12 @@ kirim_err kirim_endpoint_flush(struct kirim_endpoint *ep)
         return err;
     }
     ep->reserved = NULL;
-    ki_endpoint_submit(ep);
-    return ep->queue.next == ep->queue.tail ? KIRIM_OK : KIRIM_EWOULDBLOCK;
+    ki_endpoint_submit_anew(ep);
+    if (ep->queue.next == ep->queue.tail) {
+        return KIRIM_OK;
+    }
+    ep->wants_writable = 1;
+    return KIRIM_EWOULDBLOCK;
 }
 
 kirim_err kirim_endpoint_discard(struct kirim_endpoint *ep, size_t *dropped_count)

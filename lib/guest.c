@@ -28,6 +28,25 @@ static void unlink_guest(struct kirim_loop *loop, struct kirim_guest *guest)
     }
 }
 
+/* Has the reactor watch for `events`; it watches only those that wait for something. */
+static kirim_err change_events(struct kirim_loop *loop, struct kirim_guest *guest,
+                               intptr_t descriptor, uint32_t events)
+{
+    const uint32_t before = guest->ki_events;
+    kirim_err err = KIRIM_OK;
+    guest->ki_descriptor = descriptor;
+    guest->ki_events = events;
+    if (events != 0) {
+        err = loop->ops->watch(loop->reactor, guest, before == 0);
+    } else if (before != 0) {
+        loop->ops->unwatch(loop->reactor, guest);
+    }
+    if (err < 0) {
+        guest->ki_events = before;
+    }
+    return err;
+}
+
 kirim_err kirim_guest_watch(struct kirim_loop *loop, struct kirim_guest *guest, intptr_t descriptor,
                             uint32_t events)
 {
@@ -45,20 +64,12 @@ kirim_err kirim_guest_watch(struct kirim_loop *loop, struct kirim_guest *guest, 
     if (!is_new && (guest->ki_loop != loop || guest->ki_descriptor != descriptor)) {
         return KIRIM_EINVAL;
     }
-    const uint32_t before = guest->ki_events;
-    guest->ki_loop = loop;
-    guest->ki_descriptor = descriptor;
-    guest->ki_events = events;
-    const kirim_err err = loop->ops->watch(loop->reactor, guest, is_new);
-    if (err < 0) {
-        guest->ki_events = before;
-        guest->ki_loop = is_new ? NULL : loop;
-        return err;
-    }
-    if (is_new) {
+    const kirim_err err = change_events(loop, guest, descriptor, events);
+    if (err == KIRIM_OK && is_new) {
+        guest->ki_loop = loop;
         link_guest(loop, guest);
     }
-    return KIRIM_OK;
+    return err;
 }
 
 /* Takes a guest off a list of ready ones, whose end `last` points to (NULL: nobody adds to it). */
@@ -82,7 +93,10 @@ void kirim_guest_remove(struct kirim_guest *guest)
         return;
     }
     struct kirim_loop *loop = guest->ki_loop;
-    loop->ops->unwatch(loop->reactor, guest);
+    if (guest->ki_events != 0) {
+        loop->ops->unwatch(loop->reactor, guest);
+        guest->ki_events = 0;
+    }
     if (guest->ki_ready != 0) {
         unlink_ready(&loop->guests_ready, &loop->guests_ready_last, guest);
         unlink_ready(&loop->guests_calling, NULL, guest);
@@ -118,7 +132,8 @@ void ki_guests_call(struct kirim_loop *loop)
     while (loop->guests_calling != NULL) {
         struct kirim_guest *guest = loop->guests_calling;
         loop->guests_calling = guest->ki_ready_next;
-        const uint32_t events = guest->ki_ready & (guest->ki_events | KIRIM_GUEST_FAILED);
+        const uint32_t wanted = guest->ki_events != 0 ? guest->ki_events | KIRIM_GUEST_FAILED : 0;
+        const uint32_t events = guest->ki_ready & wanted;
         guest->ki_ready = 0;
         if (events != 0) {
             loop->stats.guests_called++;

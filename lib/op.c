@@ -77,7 +77,7 @@ void ki_ops_deliver(struct kirim_loop *loop)
 static void cancel_flight(struct kirim_endpoint *ep, uint64_t number, struct ki_entry *e)
 {
     const struct ki_reactor_ops *ops = ep->loop->ops;
-    if (ops->cancel != NULL) {
+    if (ops->cancel != NULL && ep->state == KI_EP_OPEN) { /* else the port is closing anyway */
         ops->cancel(ep->loop->reactor, ep->port, number, e);
     }
 }
@@ -110,7 +110,7 @@ void ki_ops_expire(struct kirim_timer *timer)
 
 kirim_err kirim_op_cancel(struct kirim_op *op)
 {
-    if (op == NULL || (op->ki_state != KI_OP_PENDING && op->ki_state != KI_OP_EXPIRED)) {
+    if (op == NULL || op->ki_state < KI_OP_PENDING || op->ki_state > KI_OP_CANCELLED) {
         return KIRIM_EINVAL;
     }
     struct kirim_endpoint *ep = op->ki_owner;
@@ -119,6 +119,7 @@ kirim_err kirim_op_cancel(struct kirim_op *op)
         ki_endpoint_kill(ep, op->ki_number, KIRIM_EABORTED, KIRIM_DROP_CANCELLED);
         ki_endpoint_trim(ep);
     } else {
+        op->ki_state = op->ki_state == KI_OP_PENDING ? KI_OP_CANCELLED : op->ki_state;
         cancel_flight(ep, op->ki_number, e);
     }
     return KIRIM_OK;

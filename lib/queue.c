@@ -23,39 +23,14 @@ bool ki_queue_grow(struct kirim_loop *loop, struct ki_queue *q)
     return true;
 }
 
-void ki_queue_window(const struct ki_queue *q, struct ki_window *out)
+uint32_t ki_queue_window(const struct ki_queue *q)
 {
-    uint64_t end = q->tail;
-    if (end - q->next > KI_BATCH_MAX) {
-        end = q->next + KI_BATCH_MAX;
+    const uint32_t span = ki_queue_span(q);
+    uint32_t n = 0;
+    while (n < span && (ki_queue_at(q, q->next + n)->status & KI_STATE) == KI_QUEUED) {
+        n++;
     }
-    const uint64_t wrap = (q->next | q->mask) + 1;
-    if (end > wrap) {
-        end = wrap;
-    }
-    const struct ki_entry *const first = ki_queue_at(q, q->next);
-    const struct ki_entry *const last = first + (end - q->next);
-    const struct ki_entry *e;
-    struct ki_window w = { 0 };
-    uint32_t all = 0;
-    uintptr_t ops = 0;
-    for (e = first; e != last; e++) {
-        const uint32_t status = e->status;
-        if ((status & KI_STATE) != KI_QUEUED) {
-            break;
-        }
-        const uint32_t stored = status / KI_STORED & 1;
-        const uint32_t lent = status / KI_LENT & 1;
-        all |= status;
-        ops |= (uintptr_t)e->op;
-        w.bytes += e->bytes;
-        w.held_bytes += e->bytes * (uint64_t)(stored & ~lent);
-        w.lent_count += lent;
-        w.stored_count += stored;
-    }
-    w.count = (uint32_t)(e - first);
-    w.is_plain = ops == 0 && (all & ~(uint32_t)(KI_LENT | KI_STORED | KI_DONTROUTE)) == 0;
-    *out = w;
+    return n;
 }
 
 void ki_queue_fini(struct kirim_loop *loop, struct ki_queue *q)

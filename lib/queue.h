@@ -32,17 +32,18 @@ static inline uint64_t ki_queue_count(const struct ki_queue *q)
 /* Makes room for one more entry; false: there is no memory. */
 bool ki_queue_grow(struct kirim_loop *loop, struct ki_queue *q);
 
-/* What lies from `next` on, side by side and all queued, and what it adds up to. */
-struct ki_window {
-    uint32_t count;      /* at most KI_BATCH_MAX; 0: the next one is dead, or there is none */
-    uint32_t is_plain;   /* no operation among them, none copied or tried before */
-    uint64_t bytes;      /* of payload */
-    uint64_t held_bytes; /* of it in the store */
-    uint64_t lent_count;
-    uint64_t stored_count;
-};
+/* How many entries from `next` on lie side by side; at most KI_BATCH_MAX, and not 0 unless nothing
+ * waits. */
+static inline uint32_t ki_queue_span(const struct ki_queue *q)
+{
+    const uint64_t waiting = q->tail - q->next;
+    const uint64_t to_wrap = q->capacity - (q->next & q->mask);
+    const uint64_t span = waiting < to_wrap ? waiting : to_wrap;
+    return span < KI_BATCH_MAX ? (uint32_t)span : (uint32_t)KI_BATCH_MAX;
+}
 
-void ki_queue_window(const struct ki_queue *q, struct ki_window *out);
+/* How many of them are queued, up to the first that is not. */
+uint32_t ki_queue_window(const struct ki_queue *q);
 
 void ki_queue_fini(struct kirim_loop *loop, struct ki_queue *q);
 

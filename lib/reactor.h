@@ -144,7 +144,7 @@ struct ki_reactor_ops {
     kirim_err (*begin_close)(struct ki_reactor *r);
 
     /* Every port is closed, every guest removed. Frees everything; nothing in flight exists any
-     * more. May be called from a thread other than the loop's if that one has ended. */
+     * more. */
     void (*close)(struct ki_reactor *r);
 
     /* Monotonic time in ns. The core asks at most once a turn, and only if somebody wants to know.
@@ -156,15 +156,16 @@ struct ki_reactor_ops {
 
     /* Opens a port: makes or adopts the socket, sets every option before it binds, binds, connects,
      * and begins to listen for arrivals. Writes descriptor, local and remote. On failure nothing is
-     * left open; an adopted socket then stays the caller's, open, as it was. `options` has been
-     * checked for what the core can know. */
+     * left open; an adopted socket then stays the caller's, open and with its descriptor flags as
+     * they were, though other options or a binding may have changed. `options` has been checked for
+     * what the core can know. */
     kirim_err (*port_open)(struct ki_reactor *r, struct ki_port *p,
                            const struct kirim_endpoint_options *options);
 
     /* Stops everything of the port. KIRIM_OK: it is closed, nothing is in flight. KIRIM_PENDING:
      * ki_port_closed() comes from a later wait(), after the last ki_entry_finish() of the port.
-     * Never calls into the core. Must take the port off the reactor's own lists; buffers lent from
-     * it stay lent. */
+     * Never calls into the core, and there is no ki_port_ready() or ki_port_writable() of the port
+     * after it. Buffers lent from it stay lent. */
     kirim_err (*port_close)(struct ki_reactor *r, struct ki_port *p);
 
     /* Sizes of the system's buffers, and datagrams it dropped as the receive buffer was full, since
@@ -177,15 +178,19 @@ struct ki_reactor_ops {
      * next wait(), and sets p->rx_flags. Never blocks, never calls into the core. 0 with flags 0 is
      * "nothing there". An error of the system is no end: KI_RX_ERROR, with the arrivals before it.
      * A datagram longer than p->datagram_bytes_max is cut and flagged. IPv4-mapped addresses are
-     * unmapped here. */
+     * unmapped here. What was read from the system and not handed over survives wait(). The core
+     * calls it at least once for every port that was told ready. */
     uint32_t (*receive)(struct ki_reactor *r, struct ki_port *p, struct kirim_datagram *d,
                         uint32_t max);
 
     /* Takes a prefix of e[0 .. n-1] (n at most KI_BATCH_MAX, all KI_QUEUED) in order, and returns
      * its length. Taken is: left, with the status untouched and the bytes free at the return; or
      * KI_INFLIGHT, finished later from within wait(), the bytes and lent buffers held until then.
-     * If it takes less than n it fills `why`. It never retries but for an interrupted call; it
-     * knows the entry by its number, for entries may move while they wait. */
+     * Peer, gather list and control data of what is in flight have been captured, and KI_LENT
+     * speaks of every buffer of the list. If it takes less than n it fills `why`; after
+     * KIRIM_EWOULDBLOCK it owes a ki_port_writable(), in the NOW mode too, and may call it unasked.
+     * It never retries but for an interrupted call; it knows the entry by its number, for entries
+     * may move while they wait. */
     uint32_t (*submit)(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
 
@@ -200,7 +205,8 @@ struct ki_reactor_ops {
     /* Takes back what was lent, then waits until something has happened or `deadline_ns` (on the
      * clock of now()) has come; 0 only looks, KIRIM_NEVER waits without limit. Tells the core
      * through the functions below, and only from here. May return early. Fails only for a fault
-     * that no further wait could mend. */
+     * that no further wait could mend. A driven instance is asked to wait by kirim_loop_close()
+     * alone; its driver takes back what was lent before it calls ki_loop_turn(). */
     kirim_err (*wait)(struct ki_reactor *r, uint64_t deadline_ns);
 
     /* Ends a wait that is running, or makes the next one only look. Any thread, signal handlers
@@ -216,8 +222,8 @@ struct ki_reactor_ops {
     void (*rearm)(struct ki_reactor *r, uint64_t deadline_ns);
 
     /* Begins to watch a guest, or changes what it waits for (guest->ki_events has the new value,
-     * `is_new` tells which). NULL, both of them: no guests. unwatch() takes it off the reactor's
-     * lists; the descriptor may be closed already. */
+     * never 0; `is_new` tells which). NULL, both of them: no guests. unwatch() takes it off the
+     * reactor's lists; the descriptor may be closed already. */
     kirim_err (*watch)(struct ki_reactor *r, struct kirim_guest *guest, bool is_new);
     void (*unwatch)(struct ki_reactor *r, struct kirim_guest *guest);
 };

@@ -49,6 +49,7 @@ static size_t post_replies(struct kirim_endpoint *ep, const struct kirim_datagra
     struct ki_queue *q = &ep->queue;
     const bool names_source = ep->is_replying_from_local != 0;
     const uint64_t tail = q->tail;
+    uint64_t bytes = 0;
     size_t done = 0;
     while (done < count) {
         struct ki_entry *e = ki_queue_at(q, tail + done);
@@ -56,11 +57,13 @@ static size_t post_replies(struct kirim_endpoint *ep, const struct kirim_datagra
         if (names_source && !name_source(ep, e, &d[done])) {
             break;
         }
+        bytes += d[done].bytes;
         done++;
     }
     q->tail = tail + done;
     if (done > 0) {
         ep->lent_count += done;
+        ep->queued_bytes += bytes;
         ep->stats.tx_accepted += done;
         ki_endpoint_soil(ep);
     }
@@ -178,6 +181,7 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
     }
     ki_store_take(&ep->store, taken);
     ep->held_bytes += bytes;
+    ep->queued_bytes += bytes;
     ep->reserved = NULL;
     q->tail++;
     ep->stats.tx_accepted++;

@@ -173,9 +173,10 @@ static inline void *make_store(struct kirim_endpoint *ep, size_t held, size_t mo
     return room;
 }
 
-static inline void post(struct kirim_endpoint *ep)
+static inline void post(struct kirim_endpoint *ep, size_t bytes)
 {
     ep->queue.tail++;
+    ep->queued_bytes += bytes;
     ep->stats.tx_accepted++;
     ki_endpoint_soil(ep);
 }
@@ -259,10 +260,11 @@ static kirim_err send_queued(struct kirim_endpoint *ep, const struct kirim_msg *
     if (op != NULL) {
         ki_queue_at(&ep->queue, ep->queue.tail)->op = op;
         ki_op_start(op, ep, ep->queue.tail);
-        post(ep);
+        ep->is_odd = 1;
+        post(ep, bytes);
         return KIRIM_PENDING;
     }
-    post(ep);
+    post(ep, bytes);
     return KIRIM_OK;
 }
 
@@ -298,10 +300,10 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
                           struct kirim_op *op, size_t bytes, size_t *sent_bytes)
 {
     struct ki_queue *q = &ep->queue;
-    ki_endpoint_submit(ep);
+    ki_endpoint_submit_anew(ep);
     /* Without an operation the system is asked in a way that could overtake what it still holds. */
     const bool could_overtake = op == NULL && ep->port->inflight_count > 0;
-    const bool is_full = q->next != q->tail || ep->is_blocked != 0 || could_overtake;
+    const bool is_full = q->next != q->tail || could_overtake;
     if (is_full && op != NULL) {
         return send_queued(ep, msg, flags, op, bytes);
     }
@@ -321,10 +323,12 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
         }
         ki_queue_at(q, q->tail)->op = op;
         ki_op_start(op, ep, q->tail);
+        ep->is_odd = 1;
     } else {
         borrow(ep, msg, flags, bytes);
     }
     q->tail++;
+    ep->queued_bytes += bytes;
     err = ki_endpoint_submit_now(ep, op != NULL);
     if (err >= 0) {
         ep->stats.tx_accepted++;
@@ -335,7 +339,8 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
     }
     if (err == KIRIM_EWOULDBLOCK && op != NULL) {
         ep->stats.tx_accepted++;
-        return KIRIM_PENDING; /* it waits at the tail */
+        ki_endpoint_soil(ep); /* it waits at the tail, and what it was lent must be kept */
+        return KIRIM_PENDING;
     }
     ki_endpoint_take_back(ep);
     if (err == KIRIM_EWOULDBLOCK) {
@@ -394,7 +399,7 @@ static inline kirim_err send_plain(struct kirim_endpoint *ep, const void *data, 
     e->peer = peer != NULL ? *peer : (struct kirim_addr){ { 0, 0, 0 } };
     e->op = NULL;
     e->control = NULL;
-    post(ep);
+    post(ep, bytes);
     return KIRIM_OK;
 }
 

@@ -18,6 +18,18 @@ static void copy_out(void *out, uint32_t size, const void *from, size_t known)
     memcpy(out, &size, sizeof size);
 }
 
+/* What waits for the system or is in flight. What has ended behind such, or was cancelled there,
+ * has been counted already. Bound: that of the queue. */
+static uint64_t count_queued(const struct kirim_endpoint *ep)
+{
+    const struct ki_queue *q = &ep->queue;
+    uint64_t count = ep->port->inflight_count;
+    for (uint64_t n = q->next; n != q->tail; n++) {
+        count += (ki_queue_at(q, n)->status & KI_STATE) == KI_QUEUED;
+    }
+    return count;
+}
+
 kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endpoint_stats *out)
 {
     if (ep == NULL || out == NULL || out->size < ENDPOINT_STATS_BYTES_MIN) {
@@ -32,7 +44,7 @@ kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endp
     s.rx_calls = p->rx_calls;
     s.tx_calls = p->tx_calls;
     s.tx_trains = p->tx_trains;
-    s.tx_queued = ep->queue.tail - ep->queue.next;
+    s.tx_queued = count_queued(ep);
     if (ep->state == KI_EP_OPEN) {
         s.drops[KIRIM_DROP_RECEIVE_FULL] = ep->loop->ops->port_drops(ep->loop->reactor, ep->port);
     }

@@ -77,20 +77,28 @@ static void retire_head(struct kirim_loop *loop, struct ki_store *s)
     free_block(loop, b);
 }
 
-void ki_store_release(struct kirim_loop *loop, struct ki_store *s, uint64_t count)
+void ki_store_release(struct kirim_loop *loop, struct ki_store *s)
 {
-    while (count > 0) {
-        struct ki_block *b = s->head;
-        if (b->live > count) {
-            b->live -= count;
-            return;
-        }
-        count -= b->live;
-        b->live = 0;
+    struct ki_block *b = s->head;
+    b->live--;
+    if (b->live == 0) {
         b->used = 0;
         if (b != s->tail) {
             retire_head(loop, s);
         }
+    }
+}
+
+void ki_store_release_all(struct kirim_loop *loop, struct ki_store *s)
+{
+    while (s->head != s->tail) {
+        s->head->used = 0;
+        s->head->live = 0;
+        retire_head(loop, s);
+    }
+    if (s->tail != NULL) {
+        s->tail->used = 0;
+        s->tail->live = 0;
     }
 }
 

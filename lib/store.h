@@ -30,8 +30,11 @@ struct ki_store {
 /* Makes the tail have room for `bytes`; false: there is no memory. */
 bool ki_store_grow(struct kirim_loop *loop, struct ki_store *s, size_t bytes);
 
-/* Gives back the `count` oldest pieces. */
-void ki_store_release(struct kirim_loop *loop, struct ki_store *s, uint64_t count);
+/* Gives back the oldest piece. */
+void ki_store_release(struct kirim_loop *loop, struct ki_store *s);
+
+/* Gives back all pieces. */
+void ki_store_release_all(struct kirim_loop *loop, struct ki_store *s);
 
 /* Gives back the newest piece. */
 void ki_store_undo(struct ki_store *s);

@@ -60,6 +60,17 @@ kirim_err kirim_timer_arm(struct kirim_loop *loop, struct kirim_timer *timer, ui
     return KIRIM_OK;
 }
 
+kirim_err kirim_timer_arm_after(struct kirim_loop *loop, struct kirim_timer *timer,
+                                uint64_t delay_ns)
+{
+    if (loop == NULL) {
+        return KIRIM_EINVAL;
+    }
+    const uint64_t now_ns = kirim_loop_now(loop);
+    const bool is_in_reach = delay_ns < KIRIM_NEVER - now_ns;
+    return kirim_timer_arm(loop, timer, is_in_reach ? now_ns + delay_ns : KIRIM_NEVER);
+}
+
 kirim_err kirim_endpoint_timer_arm(struct kirim_endpoint *ep, struct kirim_timer *timer,
                                    uint64_t deadline_ns)
 {

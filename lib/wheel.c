@@ -20,10 +20,6 @@
 
 #include <string.h>
 
-/* Values of `ki_place`. For a slot it is the time at which the slot begins, a whole number of
- * ticks, and in the bits below a tick PLACE_SLOT + level * KI_WHEEL_SLOT_COUNT + index. */
-enum { PLACE_IDLE = 0, PLACE_HEAP = 1, PLACE_SLOT = KI_WHEEL_SLOT_COUNT };
-
 #define PLACE_MASK (((uint64_t)1 << KI_WHEEL_TICK_SHIFT) - 1)
 
 enum { SCAN_COUNT_MAX = 8 }; /* timers in slots that ki_wheel_next() looks at */
@@ -136,7 +132,7 @@ static void link_into_slot(struct ki_wheel *w, struct kirim_timer *t, uint64_t t
     const unsigned shift = level * KI_WHEEL_LEVEL_SHIFT;
     const uint64_t digits = tick >> shift;
     const uint64_t index = digits % KI_WHEEL_SLOT_COUNT;
-    const uint64_t number = PLACE_SLOT + (uint64_t)level * KI_WHEEL_SLOT_COUNT + index;
+    const uint64_t number = KI_PLACE_SLOT + (uint64_t)level * KI_WHEEL_SLOT_COUNT + index;
     struct kirim_timer *const head = w->slot[level][index];
     t->ki_place = (digits << shift << KI_WHEEL_TICK_SHIFT) + number;
     t->ki_prev = NULL;
@@ -159,7 +155,7 @@ static void unlink_from_slot(struct ki_wheel *w, struct kirim_timer *t)
         prev->ki_next = next;
         return;
     }
-    const uint64_t number = (t->ki_place & PLACE_MASK) - PLACE_SLOT;
+    const uint64_t number = (t->ki_place & PLACE_MASK) - KI_PLACE_SLOT;
     const uint64_t level = number / KI_WHEEL_SLOT_COUNT;
     const uint64_t index = number % KI_WHEEL_SLOT_COUNT;
     w->slot[level][index] = next;
@@ -191,7 +187,7 @@ static uint64_t compute_first_tick(const struct ki_wheel *w, unsigned level, uns
 static void link_into_heap(struct ki_wheel *w, struct kirim_timer *t)
 {
     struct kirim_timer **const root = w->is_running ? &w->late : &w->heap;
-    t->ki_place = PLACE_HEAP;
+    t->ki_place = KI_PLACE_HEAP;
     t->ki_prev = NULL;
     t->ki_next = NULL;
     *root = meld_two(*root, t);
@@ -199,7 +195,7 @@ static void link_into_heap(struct ki_wheel *w, struct kirim_timer *t)
 
 static void unlink_timer(struct ki_wheel *w, struct kirim_timer *t)
 {
-    if (t->ki_place >= PLACE_SLOT) {
+    if (t->ki_place >= KI_PLACE_SLOT) {
         unlink_from_slot(w, t);
     } else {
         unlink_from_heap(w, t);
@@ -254,22 +250,14 @@ void ki_wheel_init(struct ki_wheel *w, uint64_t now_ns)
     w->tick = now_ns >> KI_WHEEL_TICK_SHIFT;
 }
 
-void ki_wheel_arm(struct ki_wheel *w, struct kirim_timer *t, uint64_t deadline_ns)
+void ki_wheel_link(struct ki_wheel *w, struct kirim_timer *t)
 {
-    t->deadline_ns = deadline_ns;
-    t->ki_order = w->order++;
-    if (t->ki_place >= PLACE_SLOT && t->ki_place <= deadline_ns) {
-        /* Its slot is opened before the new deadline, and puts it down where it belongs by then.
-         * This is the common case, a timeout that moves away, and it touches no other timer's
-         * memory. */
-        return;
-    }
-    if (t->ki_place == PLACE_IDLE) {
+    const uint64_t tick = t->deadline_ns >> KI_WHEEL_TICK_SHIFT;
+    if (t->ki_place == KI_PLACE_IDLE) {
         w->armed_count++;
     } else {
         unlink_timer(w, t);
     }
-    const uint64_t tick = deadline_ns >> KI_WHEEL_TICK_SHIFT;
     if (tick <= w->tick) {
         link_into_heap(w, t);
     } else {
@@ -279,20 +267,20 @@ void ki_wheel_arm(struct ki_wheel *w, struct kirim_timer *t, uint64_t deadline_n
 
 void ki_wheel_cancel(struct ki_wheel *w, struct kirim_timer *t)
 {
-    if (t->ki_place == PLACE_IDLE) {
+    if (t->ki_place == KI_PLACE_IDLE) {
         return;
     }
     unlink_timer(w, t);
     t->ki_next = NULL;
     t->ki_prev = NULL;
     t->ki_order = 0;
-    t->ki_place = PLACE_IDLE;
+    t->ki_place = KI_PLACE_IDLE;
     w->armed_count--;
 }
 
 bool ki_wheel_is_linked(const struct kirim_timer *t)
 {
-    return t->ki_place != PLACE_IDLE;
+    return t->ki_place != KI_PLACE_IDLE;
 }
 
 static uint64_t find_next_in_heaps(const struct ki_wheel *w)

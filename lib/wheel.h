@@ -21,6 +21,10 @@ enum {
     KI_WHEEL_LEVEL_COUNT = 8 /* 2^48 ticks: no deadline is out of range */
 };
 
+/* Values of `ki_place`. For a slot it is the time at which the slot begins, a whole number of
+ * ticks, and in the bits below a tick KI_PLACE_SLOT + level * KI_WHEEL_SLOT_COUNT + index. */
+enum { KI_PLACE_IDLE = 0, KI_PLACE_HEAP = 1, KI_PLACE_SLOT = KI_WHEEL_SLOT_COUNT };
+
 struct ki_wheel {
     uint64_t tick;            /* this one and all before it have been opened */
     uint64_t order;           /* of the next arming */
@@ -35,9 +39,22 @@ struct ki_wheel {
 /* Sets up an empty wheel at the loop time `now_ns`. */
 void ki_wheel_init(struct ki_wheel *w, uint64_t now_ns);
 
+/* Puts `t` where its deadline and order say, out of where it is linked; for ki_wheel_arm(). */
+void ki_wheel_link(struct ki_wheel *w, struct kirim_timer *t);
+
 /* Links `t`, or moves it if it is linked; its place in the order is that of this call. To the wheel
  * KIRIM_NEVER is a deadline like any other. */
-void ki_wheel_arm(struct ki_wheel *w, struct kirim_timer *t, uint64_t deadline_ns);
+static inline void ki_wheel_arm(struct ki_wheel *w, struct kirim_timer *t, uint64_t deadline_ns)
+{
+    t->deadline_ns = deadline_ns;
+    t->ki_order = w->order++;
+    /* If its slot is opened before the new deadline, that is when it is moved. This is the common
+     * case, a timeout that is put off: it touches no other timer's memory, and is not worth a call.
+     */
+    if (t->ki_place < KI_PLACE_SLOT || t->ki_place > deadline_ns) {
+        ki_wheel_link(w, t);
+    }
+}
 
 /* Unlinks `t`; does nothing if it is not linked. */
 void ki_wheel_cancel(struct ki_wheel *w, struct kirim_timer *t);

@@ -144,7 +144,7 @@ KIRIM_BEGIN_DECLS
  * @retval KIRIM_EADDRINUSE     The address is taken.
  * @retval KIRIM_EADDRNOTAVAIL  The address is not one of this host.
  * @retval KIRIM_EAFNOSUPPORT   The family is not available here.
- * @retval KIRIM_EACCES         A port that needs a privilege, or buffers forced without it.
+ * @retval KIRIM_EACCES         A port that needs a privilege.
  * @retval KIRIM_ENETUNREACH    No route to `peer`.
  * @retval KIRIM_EMFILE         Out of descriptors.
  * @retval KIRIM_ECLOSED        The loop is closing.
@@ -281,7 +281,8 @@ KIRIM_API kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t byte
  *
  * @param ep  Open endpoint.
  * @retval KIRIM_OK           Nothing is left in the queue.
- * @retval KIRIM_EWOULDBLOCK  The system is full; the rest leaves when it can.
+ * @retval KIRIM_EWOULDBLOCK  The system is full; the rest leaves when it can, and `writable` will
+ * be called.
  * @retval KIRIM_EINVAL       NULL.
  * @retval KIRIM_ECLOSED      The endpoint is closing.
  * @note Loop thread; callable from any callback.
@@ -338,13 +339,25 @@ KIRIM_API kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint
  * Owned by the endpoint. Loop thread. */
 KIRIM_API intptr_t kirim_endpoint_descriptor(const struct kirim_endpoint *ep);
 
+/**
+ * @brief Walks the endpoints of a loop, in no order.
+ *
+ * @param loop  Open loop.
+ * @param ep    The one before, or NULL to begin.
+ * @return The next one, closing ones included, or NULL behind the last.
+ * @note Loop thread; an endpoint opened or gone during the walk may be missed.
+ */
+KIRIM_API struct kirim_endpoint *kirim_loop_endpoint_next(const struct kirim_loop *loop,
+                                                          const struct kirim_endpoint *ep);
+
 /** @brief The loop of an endpoint. Loop thread. */
 KIRIM_API struct kirim_loop *kirim_endpoint_loop(const struct kirim_endpoint *ep);
 
 /** @brief The `user` of the options. Loop thread. */
 KIRIM_API void *kirim_endpoint_user(const struct kirim_endpoint *ep);
 
-/** @brief Datagrams waiting in the queue, those in flight included. Loop thread. */
+/** @brief Places of the queue that are taken, which is what `queue_count_max` bounds: datagrams that
+ * wait, are in flight, or have ended behind such. Loop thread. */
 KIRIM_API size_t kirim_endpoint_queued_count(const struct kirim_endpoint *ep);
 
 KIRIM_END_DECLS

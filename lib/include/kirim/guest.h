@@ -54,8 +54,8 @@ KIRIM_BEGIN_DECLS
  * @param guest       Caller's storage.
  * @param descriptor  The descriptor (a socket on Windows); stays the caller's, and open until
  * removed.
- * @param events      KIRIM_GUEST_READABLE, KIRIM_GUEST_WRITABLE, both, or 0 to wait for failure
- * only.
+ * @param events      KIRIM_GUEST_READABLE, KIRIM_GUEST_WRITABLE, both, or 0: nothing is told until
+ *                    this is called again.
  * @retval KIRIM_OK          Watched.
  * @retval KIRIM_EINVAL      NULL, no callback, unknown events, added to another loop, or with
  * another descriptor.

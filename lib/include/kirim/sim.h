@@ -9,8 +9,10 @@
  * per million.
  *
  * A loop opened with the reactor "sim" and no host gets a private world of one host, 127.0.0.1 and
- * ::1, and runs like any other loop, but for the clock, which jumps to the next event. The model is
- * described in docs/simulator.md. Thread: that of the world.
+ * ::1, and runs like any other loop, but for the clock, which jumps to the next event or deadline;
+ * while anybody holds a remote of the loop it goes on with the real time instead, so as not to
+ * outrun the threads that may post. The model is described in docs/simulator.md. Thread: that of the
+ * world.
  */
 #ifndef KIRIM_SIM_H
 #define KIRIM_SIM_H
@@ -33,9 +35,9 @@ struct kirim_sim_options {
 };
 
 /** Initialises options of a world: seed 1. */
-#define KIRIM_SIM_OPTIONS_INIT                              \
-    {                                                       \
-        .size = sizeof(struct kirim_sim_options), .seed = 1 \
+#define KIRIM_SIM_OPTIONS_INIT                             \
+    {                                                      \
+        sizeof(struct kirim_sim_options), 1, 0, NULL, NULL \
     }
 
 /** What a link does with a datagram larger than its MTU. */
@@ -43,8 +45,8 @@ enum {
     KIRIM_SIM_MTU_ERROR = 0,      /**< The send is refused, KIRIM_EMSGSIZE. */
     KIRIM_SIM_MTU_REPORT = 1,     /**< Lost; the sender gets an event with the path MTU. */
     KIRIM_SIM_MTU_BLACK_HOLE = 2, /**< Lost. */
-    KIRIM_SIM_MTU_FRAGMENT =
-        3 /**< Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
+    /** Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
+    KIRIM_SIM_MTU_FRAGMENT = 3
 };
 
 /**
@@ -69,9 +71,9 @@ struct kirim_sim_link {
 };
 
 /** Initialises a link: 50 us delay, no faults. */
-#define KIRIM_SIM_LINK_INIT                                      \
-    {                                                            \
-        .size = sizeof(struct kirim_sim_link), .delay_ns = 50000 \
+#define KIRIM_SIM_LINK_INIT                                                 \
+    {                                                                       \
+        sizeof(struct kirim_sim_link), 50000, 0, 0, 0, 0, 0, 0, 0, 0, false \
     }
 
 /** What the simulator counted. */
@@ -84,7 +86,7 @@ struct kirim_sim_stats {
     uint64_t reordered;    /**< Delayed to be overtaken. */
     uint64_t corrupted;    /**< Dropped by a checksum. */
     uint64_t too_large;    /**< Larger than an MTU: refused or lost. */
-    uint64_t no_host;      /**< Refused: no host has the destination. */
+    uint64_t no_host;      /**< Refused: no route, as no host has the destination. */
     uint64_t no_port;      /**< The host has no such port. */
     uint64_t receive_full; /**< The receive buffer was full. */
     uint64_t events;       /**< Events worked off. */
@@ -93,9 +95,9 @@ struct kirim_sim_stats {
 };
 
 /** Initialises the structure for kirim_sim_read_stats(). */
-#define KIRIM_SIM_STATS_INIT                   \
-    {                                          \
-        .size = sizeof(struct kirim_sim_stats) \
+#define KIRIM_SIM_STATS_INIT                                                  \
+    {                                                                         \
+        sizeof(struct kirim_sim_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 KIRIM_BEGIN_DECLS

@@ -53,7 +53,7 @@ struct kirim_endpoint_stats {
     uint64_t tx_refused;   /**< Sends refused at the queue bound (KIRIM_EWOULDBLOCK). */
     uint64_t
         tx_copied; /**< Lent datagrams that had to be copied, as the system did not take them. */
-    uint64_t tx_queued; /**< Waiting now: a level, not a counter. */
+    uint64_t tx_queued; /**< Waiting or in flight now: a level, not a counter. */
     uint64_t ops_done;  /**< Operations whose callback has run, or whose result can be polled. */
     uint64_t drops[KIRIM_DROP_ROOM]; /**< By reason. */
 };

@@ -66,6 +66,18 @@ KIRIM_API kirim_err kirim_timer_arm(struct kirim_loop *loop, struct kirim_timer 
                                     uint64_t deadline_ns);
 
 /**
+ * @brief Arms a timer for a delay from now: kirim_timer_arm() with kirim_loop_now() + `delay_ns`.
+ *
+ * @param loop      As for kirim_timer_arm().
+ * @param timer     As for kirim_timer_arm().
+ * @param delay_ns  KIRIM_NEVER, or so long that the clock would pass its end, cancels.
+ * @return As kirim_timer_arm().
+ * @note Loop thread; callable from any callback.
+ */
+KIRIM_API kirim_err kirim_timer_arm_after(struct kirim_loop *loop, struct kirim_timer *timer,
+                                          uint64_t delay_ns);
+
+/**
  * @brief Arms a timer that belongs to an endpoint: closing the endpoint cancels it.
  *
  * @param ep           Open endpoint.
