@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks the symbols of compiled objects.
+
+    symbols.py [--pure] OBJECT...
+
+What an object shows to the linker begins with kirim_ or ki_. With --pure it also needs nothing from
+outside but these prefixes and the plain C functions of PLAIN: no clock, no socket, no random
+source, no thread, no file. That is what makes the core and the protocols run in the simulator.
+"""
+import subprocess
+import sys
+
+PLAIN = {
+    "abort", "calloc", "free", "getenv", "malloc", "memchr", "memcmp", "memcpy", "memmove",
+    "memset", "qsort", "realloc", "snprintf", "strchr", "strcmp", "strcspn", "strlen", "strncmp",
+    "strnlen", "strspn", "strtoul", "strtoull", "vsnprintf",
+}
+OURS = ("kirim_", "ki_")
+# What the compiler, a sanitizer or the C library's headers put in by themselves.
+BUILT_IN = ("__", "_GLOBAL_OFFSET_TABLE_")
+
+
+def symbols(objects, *options):
+    """(object, name) of each symbol that nm prints."""
+    output = subprocess.run(["nm", "-P", *options, *objects], check=True, text=True,
+                            stdout=subprocess.PIPE).stdout
+    name = objects[0]
+    for line in output.splitlines():
+        if line.endswith(":"):
+            name = line[:-1]
+        elif line:
+            yield name.rsplit("/", 1)[-1], line.split()[0]
+
+
+def main(arguments):
+    is_pure = arguments[:1] == ["--pure"]
+    objects = arguments[1:] if is_pure else arguments
+    if not objects:
+        print(__doc__, file=sys.stderr)
+        return 2
+    wrong = 0
+    for name, symbol in symbols(objects, "-g", "--defined-only"):
+        if not symbol.startswith(OURS + BUILT_IN):
+            print(f"{name}: shows `{symbol}`; make it static, or begin it with ki_")
+            wrong += 1
+    if is_pure:
+        for name, symbol in symbols(objects, "-u"):
+            if symbol not in PLAIN and not symbol.startswith(OURS + BUILT_IN):
+                print(f"{name}: needs `{symbol}`; only reactors/ calls the system")
+                wrong += 1
+    print(f"symbols: {len(objects)} objects, {wrong} findings")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
