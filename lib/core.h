@@ -65,6 +65,7 @@ struct kirim_endpoint {
     uint64_t is_replying_from_local; /* bound to a wildcard: answers name their source */
     void *reserved;                  /* room lent by reserve, or NULL */
     size_t reserved_bytes;
+    uint64_t reserved_moment;      /* of the loop, when it was lent */
     struct kirim_event peer_error; /* kind 0: none waits to be told */
     struct kirim_event retried;    /* the error an entry was submitted again for */
     struct kirim_handler handler;  /* as far as its size goes */
@@ -95,8 +96,11 @@ struct kirim_loop {
     struct kirim_remote *remote;
     uint64_t now_ns;
     uint64_t is_now_known;
+    uint64_t rearmed_ns; /* what a driven loop's driver was told last */
     uint64_t is_in_turn;
     uint64_t is_lending; /* a `received` is running */
+    uint64_t moment;     /* up with each callback and turn: what was reserved before is void */
+    uint64_t datagram_bytes_max; /* of all endpoints */
     uint64_t is_stopping;
     uint64_t is_closing;
     uint64_t is_foreign; /* the process is a child of the one that opened it */
@@ -195,8 +199,11 @@ void ki_loop_finish_closings(struct kirim_loop *loop);
 /* Whether a turn has something to do without waiting. */
 bool ki_loop_has_work(const struct kirim_loop *loop);
 
-/* Tells a driven loop's driver that the next turn is due earlier; nothing inside a turn. */
+/* Tells a driven loop's driver if the next turn is due earlier; nothing inside a turn. */
 void ki_loop_rearm(struct kirim_loop *loop);
+
+/* Tells it when the next turn is due, whatever it was told before: at the end of a turn. */
+void ki_loop_rearm_anew(struct kirim_loop *loop);
 
 /* Takes a timer that is about to fire off its owner's list, and notes how late it is. */
 void ki_timer_begin_expiry(struct kirim_timer *timer);

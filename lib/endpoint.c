@@ -81,7 +81,9 @@ static struct kirim_endpoint *make_endpoint(struct kirim_loop *loop,
     ep->port = (struct ki_port *)(void *)((unsigned char *)ep + offset);
     ep->port->ep = ep;
     ep->port->descriptor = KIRIM_NO_DESCRIPTOR;
-    ep->port->datagram_bytes_max = o->datagram_bytes_max;
+    ep->port->datagram_bytes_max = o->datagram_bytes_max < loop->datagram_bytes_max
+                                       ? o->datagram_bytes_max
+                                       : loop->datagram_bytes_max;
     ep->count_max = o->queue_count_max;
     ep->bytes_max = o->queue_bytes_max;
     ep->user = o->user;
@@ -94,7 +96,7 @@ static void learn_families(struct kirim_endpoint *ep, const struct kirim_endpoin
 {
     const struct kirim_addr *local = &ep->port->local;
     ep->families = (uint64_t)1 << kirim_addr_family(local);
-    if ((o->flags & KIRIM_ENDPOINT_DUAL_STACK) != 0) {
+    if ((o->flags & KIRIM_ENDPOINT_DUAL_STACK) != 0 || ep->port->is_dual_stack != 0) {
         ep->families |= (uint64_t)1 << KIRIM_IPV4;
     }
     ep->is_replying_from_local =
@@ -181,6 +183,7 @@ static void tell_lost(struct kirim_endpoint *ep)
             e->status &= ~(uint32_t)KI_FAILED;
             ep->failed_count--;
             ep->handler.failed(ep, &event, ep->user);
+            ep->loop->moment++;
             if (ep->state != KI_EP_OPEN) {
                 return;
             }
@@ -196,6 +199,7 @@ void ki_endpoint_tell(struct kirim_endpoint *ep)
         ep->peer_error.kind = 0;
         if (ep->handler.failed != NULL) {
             ep->handler.failed(ep, &event, ep->user);
+            ep->loop->moment++;
         }
     }
     if (ep->state == KI_EP_OPEN && ep->failed_count > 0) {
@@ -205,6 +209,7 @@ void ki_endpoint_tell(struct kirim_endpoint *ep)
         ep->wants_writable = 0;
         if (ep->handler.writable != NULL) {
             ep->handler.writable(ep, ep->user);
+            ep->loop->moment++;
         }
     }
 }
@@ -303,6 +308,7 @@ void ki_endpoint_finish_close(struct kirim_endpoint *ep)
     struct kirim_loop *loop = ep->loop;
     if (ep->handler.closed != NULL) {
         ep->handler.closed(ep, ep->user);
+        loop->moment++;
     }
     ki_endpoint_trim(ep);
     unlink_endpoint(loop, ep);

@@ -138,6 +138,7 @@ void ki_guests_call(struct kirim_loop *loop)
         if (events != 0) {
             loop->stats.guests_called++;
             guest->ready(guest, events);
+            loop->moment++;
         }
     }
 }

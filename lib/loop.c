@@ -65,7 +65,8 @@ static kirim_err check_loop_options(struct kirim_loop_options *o)
     o->datagram_bytes_max = o->datagram_bytes_max == 0 ? DATAGRAM_BYTES_MAX : o->datagram_bytes_max;
     o->receive_slot_count = o->receive_slot_count == 0 ? SLOT_COUNT_DEFAULT : o->receive_slot_count;
     if (o->datagram_bytes_max < DATAGRAM_BYTES_MIN || o->datagram_bytes_max > DATAGRAM_BYTES_MAX ||
-        o->receive_slot_count < SLOT_COUNT_MIN || o->receive_slot_count > SLOT_COUNT_MAX) {
+        o->receive_slot_count < SLOT_COUNT_MIN || o->receive_slot_count > SLOT_COUNT_MAX ||
+        o->ki_reserved != 0) {
         return KIRIM_EINVAL;
     }
     if (o->reactor_context != NULL && o->reactor == NULL && o->reactor_ops == NULL) {
@@ -95,6 +96,8 @@ static struct kirim_loop *make_loop(const struct kirim_loop_options *o)
     }
     memset(loop, 0, sizeof *loop);
     init_lists(loop);
+    loop->rearmed_ns = KIRIM_NEVER;
+    loop->datagram_bytes_max = o->datagram_bytes_max;
     loop->log_level = o->log_level;
     loop->log = o->log;
     loop->log_user = o->log_user;
@@ -238,8 +241,21 @@ uint64_t kirim_loop_deadline(struct kirim_loop *loop)
 
 void ki_loop_rearm(struct kirim_loop *loop)
 {
-    if ((loop->caps & KIRIM_CAP_DRIVEN) != 0 && loop->is_in_turn == 0) {
-        loop->ops->rearm(loop->reactor, kirim_loop_deadline(loop));
+    if ((loop->caps & KIRIM_CAP_DRIVEN) == 0 || loop->is_in_turn != 0 || loop->is_closing != 0) {
+        return;
+    }
+    const uint64_t deadline_ns = kirim_loop_deadline(loop);
+    if (deadline_ns < loop->rearmed_ns) {
+        loop->rearmed_ns = deadline_ns;
+        loop->ops->rearm(loop->reactor, deadline_ns);
+    }
+}
+
+void ki_loop_rearm_anew(struct kirim_loop *loop)
+{
+    if ((loop->caps & KIRIM_CAP_DRIVEN) != 0 && loop->is_closing == 0) {
+        loop->rearmed_ns = kirim_loop_deadline(loop);
+        loop->ops->rearm(loop->reactor, loop->rearmed_ns);
     }
 }
 
@@ -371,7 +387,7 @@ const char *kirim_cap_name(uint32_t cap)
 
 kirim_err kirim_loop_pollable(struct kirim_loop *loop, intptr_t *out)
 {
-    if (loop == NULL || out == NULL) {
+    if (loop == NULL || out == NULL || !ki_loop_is_mine(loop)) {
         return KIRIM_EINVAL;
     }
     if (loop->ops->pollable == NULL) {
@@ -382,7 +398,7 @@ kirim_err kirim_loop_pollable(struct kirim_loop *loop, intptr_t *out)
 
 kirim_err kirim_loop_random(struct kirim_loop *loop, void *out, size_t bytes)
 {
-    if (loop == NULL || (out == NULL && bytes > 0)) {
+    if (loop == NULL || (out == NULL && bytes > 0) || !ki_loop_is_mine(loop)) {
         return KIRIM_EINVAL;
     }
     if (bytes == 0) {

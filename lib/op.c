@@ -70,6 +70,7 @@ void ki_ops_deliver(struct kirim_loop *loop)
         op->ki_owner = NULL;
         op->ki_next = NULL;
         op->done(op, op->ki_err, (size_t)op->ki_sent_bytes);
+        loop->moment++;
     }
 }
 
@@ -114,6 +115,9 @@ kirim_err kirim_op_cancel(struct kirim_op *op)
         return KIRIM_EINVAL;
     }
     struct kirim_endpoint *ep = op->ki_owner;
+    if (!ki_loop_is_mine(ep->loop)) {
+        return KIRIM_EINVAL;
+    }
     struct ki_entry *e = ki_queue_at(&ep->queue, op->ki_number);
     if ((e->status & KI_STATE) == KI_QUEUED) {
         ki_endpoint_kill(ep, op->ki_number, KIRIM_EABORTED, KIRIM_DROP_CANCELLED);

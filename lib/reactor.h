@@ -101,6 +101,7 @@ struct ki_port {
     uint64_t
         datagram_bytes_max;     /* into port_open(): what receive() may hand over of one datagram */
     uint64_t is_raw;            /* out of port_open(): a raw socket, whose peers have no port */
+    uint64_t is_dual_stack;     /* out of port_open(): adopted, of IPv6, and serves IPv4 too */
     intptr_t descriptor;        /* out of port_open(): the socket, or KIRIM_NO_DESCRIPTOR */
     struct kirim_addr local;    /* out of port_open(): bound to */
     struct kirim_addr remote;   /* out of port_open(): connected to, or none */

@@ -165,6 +165,7 @@ void ki_remote_run(struct kirim_remote *remote, struct kirim_loop *loop, kirim_e
         post->ki_next = NULL;
         loop->stats.posts++;
         post->run(post, loop, err);
+        loop->moment++;
     }
 }
 

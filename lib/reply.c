@@ -118,7 +118,7 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
     if (out == NULL) {
         return KIRIM_EINVAL;
     }
-    if (bytes_max > KIRIM_PAYLOAD_IPV6_BYTES_MAX) {
+    if (bytes_max > kirim_endpoint_payload_bytes_max(ep, NULL)) {
         return KIRIM_EMSGSIZE;
     }
     ep->reserved = NULL;
@@ -135,6 +135,7 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
     }
     ep->reserved = room;
     ep->reserved_bytes = bytes_max;
+    ep->reserved_moment = ep->loop->moment;
     *out = room;
     return KIRIM_OK;
 }
@@ -150,8 +151,8 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
     if (msg == NULL) {
         msg = &nothing;
     }
-    if (ep->reserved == NULL || bytes > ep->reserved_bytes || msg->buf != NULL ||
-        msg->buf_count != 0) {
+    const bool is_void = ep->reserved == NULL || ep->reserved_moment != ep->loop->moment;
+    if (is_void || bytes > ep->reserved_bytes || msg->buf != NULL || msg->buf_count != 0) {
         return KIRIM_EINVAL;
     }
     err = ki_check_committed(ep, msg, bytes);
@@ -179,7 +180,7 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
     if (msg->peer != NULL) {
         e->peer = *msg->peer;
     }
-    ki_store_take(&ep->store, taken);
+    ki_store_take_at(&ep->store, ep->reserved, taken);
     ep->held_bytes += bytes;
     ep->queued_bytes += bytes;
     ep->reserved = NULL;

@@ -83,7 +83,8 @@ static kirim_err check_control(const struct kirim_endpoint *ep, const struct kir
 {
     struct kirim_control known;
     if (!ki_grown_copy(&known, sizeof known, c, c->size, sizeof known) || c->ecn > ECN_MAX ||
-        c->dscp > DSCP_MAX || (c->flags & ~KIRIM_CONTROL_DONT_FRAGMENT) != 0) {
+        c->dscp > DSCP_MAX || (c->flags & ~KIRIM_CONTROL_DONT_FRAGMENT) != 0 ||
+        c->ki_reserved != 0) {
         return KIRIM_EINVAL;
     }
     const int source = kirim_addr_family(&c->source);

@@ -38,6 +38,9 @@ kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endp
     if (ep->state == KI_EP_GONE) {
         return KIRIM_ECLOSED;
     }
+    if (!ki_loop_is_mine(ep->loop)) {
+        return KIRIM_EINVAL;
+    }
     struct kirim_endpoint_stats s = ep->stats;
     const struct ki_port *p = ep->port;
     s.drop_count = KIRIM_DROP_COUNT;
@@ -54,7 +57,7 @@ kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endp
 
 kirim_err kirim_loop_read_stats(struct kirim_loop *loop, struct kirim_loop_stats *out)
 {
-    if (loop == NULL || out == NULL || out->size < LOOP_STATS_BYTES_MIN) {
+    if (loop == NULL || out == NULL || out->size < LOOP_STATS_BYTES_MIN || !ki_loop_is_mine(loop)) {
         return KIRIM_EINVAL;
     }
     struct kirim_loop_stats s = loop->stats;

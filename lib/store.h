@@ -62,4 +62,12 @@ static inline void ki_store_take(struct ki_store *s, size_t bytes)
     s->tail->live++;
 }
 
+/* The same for room that an earlier peek showed, if nothing was taken since: what lay before it may
+ * have been given back meanwhile. */
+static inline void ki_store_take_at(struct ki_store *s, const void *room, size_t bytes)
+{
+    s->tail->used = (uint32_t)((const unsigned char *)room - (unsigned char *)s->tail->bytes);
+    ki_store_take(s, bytes);
+}
+
 #endif

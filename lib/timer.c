@@ -33,6 +33,7 @@ void ki_timer_begin_expiry(struct kirim_timer *timer)
 {
     struct kirim_loop *loop = timer->ki_loop;
     const uint64_t lag_ns = loop->now_ns - timer->deadline_ns;
+    loop->moment++;
     if (lag_ns > loop->stats.lag_ns_max) {
         loop->stats.lag_ns_max = lag_ns;
     }

@@ -42,6 +42,7 @@ static void report_rx_error(struct kirim_endpoint *ep)
             .path_mtu = p->rx_error.path_mtu,
         };
         ep->handler.failed(ep, &event, ep->user);
+        ep->loop->moment++;
     }
 }
 
@@ -61,7 +62,7 @@ static void hand_over(struct kirim_loop *loop, struct kirim_endpoint *ep, uint32
         loop->is_lending = 1;
         ep->handler.received(ep, &batch, ep->user);
         loop->is_lending = 0;
-        ep->reserved = NULL;
+        loop->moment++;
     }
 }
 
@@ -181,6 +182,7 @@ void ki_loop_turn(struct kirim_loop *loop)
 {
     loop->is_in_turn = 1;
     loop->is_now_known = 0;
+    loop->moment++;
     loop->stats.turns++;
     if (loop->finished != NULL) {
         ki_ops_deliver(loop);
@@ -202,5 +204,6 @@ void ki_loop_turn(struct kirim_loop *loop)
     }
     loop->is_in_turn = 0;
     loop->is_now_known = 0;
-    ki_loop_rearm(loop);
+    loop->moment++;
+    ki_loop_rearm_anew(loop);
 }

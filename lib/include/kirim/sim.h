@@ -11,8 +11,8 @@
  * A loop opened with the reactor "sim" and no host gets a private world of one host, 127.0.0.1 and
  * ::1, and runs like any other loop, but for the clock, which jumps to the next event or deadline;
  * while anybody holds a remote of the loop it goes on with the real time instead, so as not to
- * outrun the threads that may post. The model is described in docs/simulator.md. Thread: that of the
- * world.
+ * outrun the threads that may post. The model is described in docs/simulator.md. Thread: that of
+ * the world.
  */
 #ifndef KIRIM_SIM_H
 #define KIRIM_SIM_H
