@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Runs the example programs for the tests beside this file.
+
+Every wait is for an event and has a bound; nothing sleeps. Ports are the system's choice. A program
+that is still there at the end of a test is killed.
+"""
+import os
+import pathlib
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+SLOWNESS = int(os.environ.get("CK_TIMEOUT_MULTIPLIER", "1"))  # sanitizers, emulators
+START_SECONDS_MAX = 10 * SLOWNESS  # from exec to the line that says it is ready
+RUN_SECONDS_MAX = 60 * SLOWNESS  # of a program that ends by itself
+END_SECONDS_MAX = 2 * SLOWNESS  # from SIGTERM to the end: what the programs promise
+SKIPPED = 77
+
+BIN = pathlib.Path(os.environ.get("KIRIM_BIN", "build/bin")).resolve()
+PROGRAMS = ("echod", "echo", "kirim-probe", "kirim-bench")
+FAMILIES = {4: "127.0.0.1", 6: "::1"}
+
+
+def path_of(program):
+    return str(BIN / program)
+
+
+def join(host, port):
+    """ADDR:PORT as the programs take it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def run(program, *arguments, env=None):
+    """Runs a program to its end; returns its status, stdout and stderr."""
+    return subprocess.run([path_of(program), *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False,
+                          env={**os.environ, **(env or {})})
+
+
+def run_echo(*arguments, env=None):
+    """Runs echo with a time-out that a busy machine keeps too; another one may be given."""
+    return run("echo", "--timeout-ms", 20000, *arguments, env=env)
+
+
+class Program:
+    """A program that runs beside the test until it is ended."""
+
+    def __init__(self, program, *arguments):
+        self.command = [path_of(program), *map(str, arguments)]
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.texts = {"out": "", "err": ""}
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.process.stdout, selectors.EVENT_READ, "out")
+        self.selector.register(self.process.stderr, selectors.EVENT_READ, "err")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.selector.close()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def _read(self, deadline):
+        """Waits for output; False at the deadline or when there will be no more."""
+        left = deadline - time.monotonic()
+        if left <= 0 or not self.selector.get_map():
+            return False
+        for key, _ in self.selector.select(left):
+            chunk = os.read(key.fileobj.fileno(), 65536)
+            if chunk:
+                self.texts[key.data] += chunk.decode(errors="replace")
+            else:
+                self.selector.unregister(key.fileobj)
+        return True
+
+    def wait_for(self, stream, pattern, seconds=START_SECONDS_MAX):
+        """Returns the match of a pattern in what came out of a stream, once it is there."""
+        deadline = time.monotonic() + seconds
+        while True:
+            match = re.search(pattern, self.texts[stream], re.MULTILINE)
+            if match:
+                return match
+            if not self._read(deadline):
+                raise AssertionError(f"{self.command}: no /{pattern}/ within {seconds} s or before "
+                                     f"its end\n{self.texts}")
+
+    def wait_end(self, seconds=RUN_SECONDS_MAX):
+        """Returns the status of a program that ends by itself."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline):
+            pass
+        try:
+            return self.process.wait(max(0.01, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as err:
+            raise AssertionError(f"{self.command}: not ended in {seconds} s") from err
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it as a user does; returns the status, or fails if it takes longer than promised."""
+        self.process.send_signal(number)
+        return self.wait_end(END_SECONDS_MAX)
+
+
+def start_echod(*arguments, listen="127.0.0.1:0"):
+    """An echo server that listens; its port is in `port`."""
+    server = Program("echod", "--listen", listen, *arguments)
+    try:
+        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+    except BaseException:
+        server.__exit__()
+        raise
+    return server
+
+
+def reactors():
+    """Names of the reactors that open here and have real sockets."""
+    return [name for name in run("kirim-probe", "--reactors").stdout.split() if name != "sim"]
+
+
+def families():
+    """Families that this machine has, and their loopback addresses."""
+    return {family: host for family, host in FAMILIES.items() if can_bind(family)}
+
+
+def can_bind(family):
+    try:
+        with open_socket(family):
+            return True
+    except OSError:
+        return False
+
+
+def open_socket(family=4, host=None, port=0):
+    """A UDP socket bound to loopback, whose calls end after a bounded time."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    found = socket.socket(kind, socket.SOCK_DGRAM)
+    try:
+        found.settimeout(START_SECONDS_MAX)
+        found.bind((host or FAMILIES[family], port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def closed_port():
+    """A port of 127.0.0.1 that nobody listens on."""
+    with open_socket() as found:
+        return found.getsockname()[1]
+
+
+def words(line):
+    """The name=value words of a line."""
+    return dict(word.split("=", 1) for word in line.split() if "=" in word)
+
+
+def main():
+    """Runs the cases of the calling file; 77 if every one of them was skipped."""
+    program = unittest.main(module="__main__", verbosity=2, exit=False)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.testsRun > 0 and len(result.skipped) == result.testsRun:
+        print("SKIP:", "; ".join(sorted({reason for _, reason in result.skipped})))
+        sys.exit(SKIPPED)
