@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The conformance suite: its table of cases, its table of expectations, and the verdict on each row
+ * of docs/send-contract.md.
+ *
+ * A case is a claim with a function that proves it on any reactor and family. What the table of
+ * cases says of it (the rows it cites, the kind of proof, what it needs) decides where it runs;
+ * where it cannot, it is skipped with a reason. A row's verdict is the best proof among its cases
+ * if none of them failed or was skipped, else that. Owns nothing; one thread.
+ */
+#ifndef KC_CONFORMANCE_H
+#define KC_CONFORMANCE_H
+
+#include "support/ks.h"
+
+enum { KC_ROW_COUNT = 53, KC_REASON_BYTES = 64 };
+
+/* Kinds of proof, the weakest first. */
+enum kc_kind {
+    KC_NONE,
+    KC_SKIP,    /* not proven; the reason stands beside it */
+    KC_MAPPED,  /* the translation is tested */
+    KC_CHECKED, /* kirim decides before the system is asked */
+    KC_SPY,     /* a replacement plays what the system would do */
+    KC_LIVE     /* the real system, or the simulated network, does it in the test */
+};
+
+/* Flags of a case. */
+enum {
+    KC_MODES = 1,      /* runs in both modes of the send primitive (ks.mode) */
+    KC_SPIED = 2,      /* its loop is opened with a spy in front of the reactor */
+    KC_UNOPENED = 4,   /* opens its loop itself */
+    KC_IPV4_ONLY = 8,  /* speaks of IPv4 */
+    KC_IPV6_ONLY = 16, /* speaks of IPv6 */
+    KC_SYSTEM = 32,    /* needs a reactor that makes system calls */
+    KC_EXTRA = 64      /* one proof more, not missed by its rows where it cannot run */
+};
+
+struct kc_case {
+    const char *name; /* the claim */
+    const char *rows; /* "S5 S24"; "" if it cites none */
+    void (*run)(struct ks *t);
+    enum kc_kind kind;
+    uint32_t flags;
+    uint32_t caps; /* KIRIM_CAP_ bits without which it is skipped */
+    int arg;       /* ks.arg */
+    /* Why it cannot run here although the reactor could: a reason, or NULL. A reason that begins
+     * with "not-permitted" is one of this process, not of the reactor. May be NULL. */
+    const char *(*obstacle)(void);
+    const char *missing; /* not NULL: what this build lacks altogether; `run` is NULL */
+};
+
+/* An entry of a table of cases; and one that needs capabilities; and one with an argument. */
+#define KC(claim, cites, function, proof, how)                                               \
+    {                                                                                        \
+        .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how) \
+    }
+#define KC_CAPS(claim, cites, function, proof, how, needs)                                    \
+    {                                                                                         \
+        .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how), \
+        .caps = (needs)                                                                       \
+    }
+#define KC_ARG(claim, cites, function, proof, how, number)                                    \
+    {                                                                                         \
+        .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how), \
+        .arg = (number)                                                                       \
+    }
+#define KC_MISSING(claim, cites, how, reason)                                 \
+    {                                                                         \
+        .name = (claim), .rows = (cites), .flags = (how), .missing = (reason) \
+    }
+
+/* The cases of one subject. */
+struct kc_subject {
+    const char *name;
+    const struct kc_case *cases;
+    size_t count;
+};
+
+#define KC_SUBJECT(subject, table)                           \
+    {                                                        \
+        (subject), (table), sizeof(table) / sizeof(table)[0] \
+    }
+
+/* All subjects of this build; NULL ends them. Which file defines it is chosen by CMake. */
+extern const struct kc_subject *const kc_subjects[];
+
+extern const struct kc_subject kc_close, kc_control, kc_error, kc_fairness, kc_guest, kc_late,
+    kc_loop, kc_mode, kc_op, kc_open, kc_order, kc_place, kc_pressure, kc_receive, kc_remote,
+    kc_send, kc_stats, kc_timer, kc_handover;
+/* Of one system only. */
+extern const struct kc_subject kc_socket, kc_system, kc_threads, kc_winsock;
+
+/* ---- expectations
+ * ----------------------------------------------------------------------------------- */
+
+/* What the table says of one row on one reactor and family. */
+struct kc_expected {
+    enum kc_kind kind;            /* KC_NONE: the table does not say */
+    char reason[KC_REASON_BYTES]; /* of KC_SKIP */
+};
+
+struct kc_table;
+
+/* Reads a table; NULL with a message on stderr if it is none. */
+struct kc_table *kc_table_read(const char *path);
+void kc_table_free(struct kc_table *table);
+
+/* What it says; kind KC_NONE if it says nothing. Rows count from 1. */
+struct kc_expected kc_table_find(const struct kc_table *table, int row, const char *reactor,
+                                 int family);
+
+const char *kc_kind_name(enum kc_kind kind);
+
+/* Whether a case cites a row; whether all that it cites are rows. */
+bool kc_case_cites(const struct kc_case *c, int row);
+bool kc_case_rows_are_good(const struct kc_case *c);
+
+#endif

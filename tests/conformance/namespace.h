@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A network of one's own for a case: a fresh namespace with a loopback and nothing else.
+ */
+#ifndef KC_NAMESPACE_H
+#define KC_NAMESPACE_H
+
+/* Why a case could not enter one: a reason that begins with "not-permitted", or NULL. */
+const char *kc_namespace_obstacle(void);
+
+/* Moves the process into one; for cases that run in a child. */
+void kc_namespace_enter(void);
+
+/* Why a raw socket cannot be made, with or without a namespace, or NULL; and what is needed first.
+ */
+const char *kc_raw_obstacle(void);
+void kc_raw_prepare(void);
+
+#endif
