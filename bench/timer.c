@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the timer wheel costs with K timers armed, per operation on a random one of them. Time goes
- * on by 1 us with each, and the wheel takes a turn every 32, whose cost is part of the figures.
- *   touch       reads and writes one word of the timer: the floor of the machine's memory
- *   re-arm      arms it again by its own timeout, 1 ms to 34 s, as protocols do at every datagram
- *   random      arms it again by a timeout drawn anew, so that it often comes earlier than before
- *   relink      cancels it, and arms it as above: what an arming costs that cannot stay in its slot
- *   arm+cancel  arms and cancels one more timer, time standing still
- * The bare harness (the random numbers, the loop around them) is measured before each round of a
- * column, and taken off; the median of the rounds counts. Sees lib/wheel.h, because a loop would be
- * measured along with it. One thread.
+ * on by 1 us with each operation, and the wheel takes a turn in every tick, whose cost is part of
+ * the figures. touch       reads and writes one word of the timer: the floor that the machine's
+ * memory sets re-arm      arms it again by its own timeout, 1 ms to 34 s, as protocols do at every
+ * datagram random      arms it again by a timeout drawn anew, so that it often comes earlier than
+ * before relink      cancels it, and arms it as above: what an arming costs that cannot stay in its
+ * slot arm+cancel  arms and cancels one more timer, time standing still The bare harness (the
+ * random numbers, the loop around them) is measured before each round of a column, and taken off;
+ * the median of the rounds counts. Sees lib/wheel.h, because a loop would be measured along with
+ * it. One thread.
  */
 #include "wheel.h"
 
@@ -20,8 +20,8 @@
 
 enum {
     ROUND_COUNT = 7,
-    STEP_COUNT = 2000000, /* operations in a round */
-    TURN_STEP_COUNT = 32,
+    STEP_COUNT = 2000000,   /* operations in a round */
+    TURN_STEP_COUNT = 1024, /* a tick */
     STEP_NS = 1000,
     TIMEOUT_BITS = 35 /* timeouts below 2^35 ns: 34 s */
 };
