@@ -97,6 +97,7 @@ struct kirim_loop {
     uint64_t now_ns;
     uint64_t is_now_known;
     uint64_t rearmed_ns; /* what a driven loop's driver was told last */
+    uint64_t is_rearmed_idle;
     uint64_t is_in_turn;
     uint64_t is_lending; /* a `received` is running */
     uint64_t moment;     /* up with each callback and turn: what was reserved before is void */
@@ -199,7 +200,8 @@ void ki_loop_finish_closings(struct kirim_loop *loop);
 /* Whether a turn has something to do without waiting. */
 bool ki_loop_has_work(const struct kirim_loop *loop);
 
-/* Tells a driven loop's driver if the next turn is due earlier; nothing inside a turn. */
+/* Tells a driven loop's driver if the next turn is due earlier, or if whether anything is left to
+ * run for has changed; nothing inside a turn. */
 void ki_loop_rearm(struct kirim_loop *loop);
 
 /* Tells it when the next turn is due, whatever it was told before: at the end of a turn. */

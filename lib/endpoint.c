@@ -147,6 +147,7 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
     }
     learn_families(ep, &o);
     link_endpoint(loop, ep);
+    ki_loop_rearm(loop);
     *out = ep;
     return KIRIM_OK;
 }

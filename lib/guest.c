@@ -68,6 +68,7 @@ kirim_err kirim_guest_watch(struct kirim_loop *loop, struct kirim_guest *guest, 
     if (err == KIRIM_OK && is_new) {
         guest->ki_loop = loop;
         link_guest(loop, guest);
+        ki_loop_rearm(loop);
     }
     return err;
 }
@@ -104,6 +105,7 @@ void kirim_guest_remove(struct kirim_guest *guest)
     }
     unlink_guest(loop, guest);
     guest->ki_loop = NULL;
+    ki_loop_rearm(loop);
 }
 
 void ki_guests_remove_all(struct kirim_loop *loop)

@@ -53,7 +53,7 @@ void kirim_loop_own(struct kirim_loop *loop)
 const char *kirim_reactor_name(size_t index)
 {
     for (size_t i = 0; ki_reactors[i] != NULL; i++) {
-        if (i == index) {
+        if (ki_reactors[i]->name[0] != 0 && index-- == 0) {
             return ki_reactors[i]->name;
         }
     }
@@ -97,6 +97,7 @@ static struct kirim_loop *make_loop(const struct kirim_loop_options *o)
     memset(loop, 0, sizeof *loop);
     init_lists(loop);
     loop->rearmed_ns = KIRIM_NEVER;
+    loop->is_rearmed_idle = 1;
     loop->datagram_bytes_max = o->datagram_bytes_max;
     loop->log_level = o->log_level;
     loop->log = o->log;
@@ -130,7 +131,8 @@ static kirim_err choose_reactor(struct kirim_loop *loop, const struct kirim_loop
     kirim_err err = KIRIM_ENOENT;
     for (size_t i = 0; ki_reactors[i] != NULL; i++) {
         const struct ki_reactor_ops *ops = ki_reactors[i];
-        if (name != NULL ? strcmp(name, ops->name) == 0 : !ops->is_by_name_only) {
+        const bool is_here = ops->name[0] != 0;
+        if (is_here && (name != NULL ? strcmp(name, ops->name) == 0 : !ops->is_by_name_only)) {
             err = open_reactor(loop, o, ops);
             if (err == KIRIM_OK || name != NULL) {
                 return err;
@@ -239,23 +241,36 @@ uint64_t kirim_loop_deadline(struct kirim_loop *loop)
     return loop->wheel.armed_count > 0 ? ki_wheel_next(&loop->wheel) : KIRIM_NEVER;
 }
 
+/* Whether anything is left that could cause a turn. */
+static bool has_reason_to_run(struct kirim_loop *loop)
+{
+    return loop->endpoints != NULL || loop->wheel.armed_count > 0 || loop->guests != NULL ||
+           ki_remote_is_held(loop->remote) || ki_loop_has_work(loop);
+}
+
+static void tell_driver(struct kirim_loop *loop, uint64_t deadline_ns, bool is_idle)
+{
+    loop->rearmed_ns = deadline_ns;
+    loop->is_rearmed_idle = is_idle;
+    loop->ops->rearm(loop->reactor, deadline_ns, is_idle);
+}
+
 void ki_loop_rearm(struct kirim_loop *loop)
 {
     if ((loop->caps & KIRIM_CAP_DRIVEN) == 0 || loop->is_in_turn != 0 || loop->is_closing != 0) {
         return;
     }
     const uint64_t deadline_ns = kirim_loop_deadline(loop);
-    if (deadline_ns < loop->rearmed_ns) {
-        loop->rearmed_ns = deadline_ns;
-        loop->ops->rearm(loop->reactor, deadline_ns);
+    const bool is_idle = !has_reason_to_run(loop);
+    if (deadline_ns < loop->rearmed_ns || is_idle != (loop->is_rearmed_idle != 0)) {
+        tell_driver(loop, deadline_ns, is_idle);
     }
 }
 
 void ki_loop_rearm_anew(struct kirim_loop *loop)
 {
     if ((loop->caps & KIRIM_CAP_DRIVEN) != 0 && loop->is_closing == 0) {
-        loop->rearmed_ns = kirim_loop_deadline(loop);
-        loop->ops->rearm(loop->reactor, loop->rearmed_ns);
+        tell_driver(loop, kirim_loop_deadline(loop), !has_reason_to_run(loop));
     }
 }
 
@@ -288,13 +303,6 @@ kirim_err kirim_loop_step(struct kirim_loop *loop, uint64_t timeout_ns)
     }
     ki_loop_turn(loop);
     return KIRIM_OK;
-}
-
-/* Whether anything is left that could cause a turn. */
-static bool has_reason_to_run(struct kirim_loop *loop)
-{
-    return loop->endpoints != NULL || loop->wheel.armed_count > 0 || loop->guests != NULL ||
-           ki_remote_is_held(loop->remote) || ki_loop_has_work(loop);
 }
 
 bool kirim_loop_is_alive(struct kirim_loop *loop)

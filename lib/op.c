@@ -155,7 +155,7 @@ kirim_err kirim_op_wait(struct kirim_op *op, uint64_t timeout_ns, size_t *sent_b
         return err;
     }
     struct kirim_loop *loop = op->ki_owner->loop;
-    if (loop->is_in_turn != 0 || (loop->caps & KIRIM_CAP_DRIVEN) != 0) {
+    if (loop->is_in_turn != 0 || (loop->caps & KIRIM_CAP_DRIVEN) != 0 || !ki_loop_is_mine(loop)) {
         return KIRIM_EINVAL;
     }
     const uint64_t start_ns = kirim_loop_now(loop);

@@ -218,9 +218,12 @@ struct ki_reactor_ops {
     kirim_err (*pollable)(struct ki_reactor *r, intptr_t *out);
 
     /* Driven instances (KIRIM_CAP_DRIVEN): call ki_loop_turn() at `deadline_ns` at the latest, 0 is
-     * "at once". The core calls it at the end of a turn, and outside of turns when the deadline has
-     * moved nearer. NULL: never driven. */
-    void (*rearm)(struct ki_reactor *r, uint64_t deadline_ns);
+     * "at once". `is_idle`: nothing is left that could cause a turn (endpoint, timer, guest, remote
+     * that somebody holds, work), so the instance keeps nothing that holds up its driver's end; the
+     * deadline is KIRIM_NEVER then. The core calls it at the end of a turn, and outside of turns
+     * when the deadline has moved nearer or `is_idle` has changed; a new instance is idle. NULL:
+     * never driven. */
+    void (*rearm)(struct ki_reactor *r, uint64_t deadline_ns, bool is_idle);
 
     /* Begins to watch a guest, or changes what it waits for (guest->ki_events has the new value,
      * never 0; `is_new` tells which). NULL, both of them: no guests. unwatch() takes it off the
@@ -280,7 +283,8 @@ bool ki_loop_is_shared(struct kirim_loop *loop);
 void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
 
-/* The reactors of this build, in order of preference; NULL ends them. Lives beside the reactors. */
+/* The reactors of this platform, in order of preference; NULL ends them. What a build lacks stands
+ * there with an empty name and nothing else. Lives beside the reactors. */
 extern const struct ki_reactor_ops *const ki_reactors[];
 
 #endif

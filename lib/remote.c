@@ -130,7 +130,9 @@ kirim_err kirim_remote_stop(struct kirim_remote *remote)
 
 struct kirim_remote *kirim_loop_remote(struct kirim_loop *loop)
 {
-    return kirim_remote_retain(loop->remote);
+    struct kirim_remote *remote = kirim_remote_retain(loop->remote);
+    ki_loop_rearm(loop);
+    return remote;
 }
 
 bool ki_remote_has_posts(struct kirim_remote *remote)

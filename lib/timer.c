@@ -99,9 +99,13 @@ void kirim_timer_cancel(struct kirim_timer *timer)
     if (timer == NULL || timer->ki_loop == NULL) {
         return;
     }
-    ki_wheel_cancel(&timer->ki_loop->wheel, timer);
+    struct kirim_loop *loop = timer->ki_loop;
+    ki_wheel_cancel(&loop->wheel, timer);
     unlink_owner(timer);
     timer->ki_loop = NULL;
+    if (loop->wheel.armed_count == 0) {
+        ki_loop_rearm(loop); /* it may have been the last thing to run for */
+    }
 }
 
 bool kirim_timer_is_armed(const struct kirim_timer *timer)

@@ -250,6 +250,26 @@ static inline int receive_batch(const struct ki_posix *r, struct ki_posix_port *
     return n;
 }
 
+/* The receive of one that follows a batch of one. What there may be behind it is told by the next
+ * wait. */
+static KI_NOINLINE uint32_t receive_single(struct ki_posix *r, struct ki_posix_port *p,
+                                           struct kirim_datagram *d)
+{
+    const uint32_t slot = r->rx.slot_next;
+    p->singles_left--;
+    p->port.rx_flags = 0;
+    if (receive_one(r, p, &p->rx_headers[slot]) < 0) {
+        note_error(p, errno);
+        return 0;
+    }
+    r->rx.slot_next = slot + 1;
+    take_batch(r, p, slot, 1, d);
+    if (p->has_control != 0) {
+        take_control(r, p, slot, 1, d);
+    }
+    return 1;
+}
+
 uint32_t ki_posix_receive(struct ki_reactor *reactor, struct ki_port *port,
                           struct kirim_datagram *d, uint32_t max)
 {
@@ -257,22 +277,16 @@ uint32_t ki_posix_receive(struct ki_reactor *reactor, struct ki_port *port,
     struct ki_posix_port *p = (struct ki_posix_port *)port;
     const uint32_t first = r->rx.slot_next;
     const uint32_t room = r->rx.slot_count - first;
-    uint32_t asked = max < room ? max : room;
-    if (asked < SLOT_COUNT_LOW && asked < max) {
+    if (room < SLOT_COUNT_LOW && room < max) {
         port->rx_flags = KI_RX_MORE | KI_RX_STARVED;
         return 0;
     }
-    uint64_t flags_if_full = KI_RX_MORE;
-    int n;
     if (p->singles_left != 0) {
-        p->singles_left--;
-        asked = 1;
-        flags_if_full = 0; /* What there may be beside it is told by the next wait. */
-        n = receive_one(r, p, &p->rx_headers[first]);
-    } else {
-        asked = r->has_batches != 0 ? asked : 1;
-        n = receive_batch(r, p, &p->rx_headers[first], asked);
+        return receive_single(r, p, d);
     }
+    const uint32_t fitting = max < room ? max : room;
+    const uint32_t asked = r->has_batches != 0 ? fitting : 1;
+    const int n = receive_batch(r, p, &p->rx_headers[first], asked);
     port->rx_flags = 0;
     if (n <= 0) {
         note_error(p, n < 0 ? errno : EAGAIN);
@@ -282,7 +296,7 @@ uint32_t ki_posix_receive(struct ki_reactor *reactor, struct ki_port *port,
     if (count >= asked) {
         count = asked;
         const bool is_low = room - count < SLOT_COUNT_LOW;
-        port->rx_flags = is_low ? flags_if_full * (KI_RX_MORE | KI_RX_STARVED) : flags_if_full;
+        port->rx_flags = is_low ? KI_RX_MORE | KI_RX_STARVED : KI_RX_MORE;
     }
     r->rx.slot_next = first + count;
     take_batch(r, p, first, count, d);
@@ -436,12 +450,17 @@ static KI_NOINLINE uint32_t submit_mixed(struct ki_posix *r, struct ki_posix_por
     return n;
 }
 
-uint32_t ki_posix_submit(struct ki_reactor *reactor, struct ki_port *port, struct ki_entry *e,
-                         uint32_t n, struct ki_refusal *why)
+/* The family whose addresses are written in a straight line: of an IPv6 socket, none. */
+static inline int plain_family_of(const struct ki_posix_port *p)
 {
-    struct ki_posix *r = (struct ki_posix *)reactor;
-    struct ki_posix_port *p = (struct ki_posix_port *)port;
-    const int plain_family = p->is_ipv6 != 0 ? KIRIM_FAMILY_NONE - 1 : KIRIM_IPV4;
+    return p->is_ipv6 != 0 ? KIRIM_FAMILY_NONE - 1 : KIRIM_IPV4;
+}
+
+static KI_NOINLINE uint32_t submit_many(struct ki_posix *r, struct ki_posix_port *p,
+                                        const struct ki_entry *e, uint32_t n,
+                                        struct ki_refusal *why)
+{
+    const int plain_family = plain_family_of(p);
     uint64_t odd = 0;
     for (uint32_t i = 0; i < n; i++) {
         odd |= encode_entry(&r->tx, i, &e[i], p, plain_family);
@@ -451,5 +470,21 @@ uint32_t ki_posix_submit(struct ki_reactor *reactor, struct ki_port *port, struc
     }
     const uint32_t taken = submit_mixed(r, p, e, n, why);
     preset_tx(&r->tx, n);
+    return taken;
+}
+
+uint32_t ki_posix_submit(struct ki_reactor *reactor, struct ki_port *port, struct ki_entry *e,
+                         uint32_t n, struct ki_refusal *why)
+{
+    struct ki_posix *r = (struct ki_posix *)reactor;
+    struct ki_posix_port *p = (struct ki_posix_port *)port;
+    if (n != 1) {
+        return submit_many(r, p, e, n, why);
+    }
+    if (encode_entry(&r->tx, 0, e, p, plain_family_of(p)) == 0) {
+        return submit_run(r, p, 0, 1, SEND_FLAGS, why);
+    }
+    const uint32_t taken = submit_mixed(r, p, e, 1, why);
+    preset_tx(&r->tx, 1);
     return taken;
 }

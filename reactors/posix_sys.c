@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static int call_bind(int fd, const struct sockaddr *name, socklen_t name_bytes)
@@ -61,6 +62,8 @@ const struct ki_posix_sys ki_posix_sys_default = {
     .getsockopt = getsockopt,
     .fcntl = call_fcntl,
     .eventfd = call_eventfd,
+    .timerfd_create = timerfd_create,
+    .timerfd_settime = timerfd_settime,
     .read = read,
     .write = write,
     .close = close,

@@ -51,6 +51,9 @@ struct ki_posix_sys {
     /* Descriptors, time and chance. */
     int (*fcntl)(int fd, int what, int argument);
     int (*eventfd)(unsigned count, int flags);
+    int (*timerfd_create)(clockid_t clock, int flags);
+    int (*timerfd_settime)(int timer, int flags, const struct itimerspec *when,
+                           struct itimerspec *before);
     ssize_t (*read)(int fd, void *out, size_t bytes);
     ssize_t (*write)(int fd, const void *data, size_t bytes);
     int (*close)(int fd);

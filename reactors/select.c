@@ -7,8 +7,7 @@
  * nature. A wait copies and looks at the words in use only; the writable set is handed over only
  * while a port is blocked or a guest asks. Time-outs have microseconds and are rounded up, so that
  * no wait ends before its deadline and is repeated for the rest. A guest's failure shows in select
- * as readable or writable; poll tells it apart. A guest that waits for failure alone is told when
- * it waits for more again: select has no set for that. No pollable handle.
+ * as readable or writable; poll tells it apart. No pollable handle.
  *
  * Keeps true: a bit is set in an interest set only if the descriptor's owner is in `owners`; words
  * and owners beyond `fd_end` are zero. Owns its sets. Loop thread, but for wake. Sources:
@@ -16,6 +15,7 @@
  */
 #include "builtin.h"
 #include "posix.h"
+#include "posix_guest.h"
 #include "posix_map.h"
 #include "posix_socket.h"
 
@@ -274,25 +274,6 @@ static void select_unwatch(struct ki_reactor *reactor, struct kirim_guest *guest
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-static void dispatch_guest(struct select_reactor *r, struct kirim_guest *guest)
-{
-    struct pollfd state = { .fd = (int)guest->ki_descriptor };
-    if ((guest->ki_events & KIRIM_GUEST_READABLE) != 0) {
-        state.events |= POLLIN;
-    }
-    if ((guest->ki_events & KIRIM_GUEST_WRITABLE) != 0) {
-        state.events |= POLLOUT;
-    }
-    if (r->posix.sys->poll(&state, 1, 0) <= 0) {
-        return; /* It was ready a moment ago: if it still is, the next wait says so. */
-    }
-    const int came = state.revents;
-    ki_guest_ready(guest,
-                   ((came & POLLIN) != 0 ? KIRIM_GUEST_READABLE : 0) |
-                       ((came & POLLOUT) != 0 ? KIRIM_GUEST_WRITABLE : 0) |
-                       ((came & (POLLERR | POLLHUP | POLLNVAL)) != 0 ? KIRIM_GUEST_FAILED : 0));
-}
-
 static void dispatch(struct select_reactor *r, uint32_t fd, bool is_readable, bool is_writable)
 {
     void *object = (void *)(r->owners[fd] & ~(uintptr_t)TAG_MASK);
@@ -308,7 +289,7 @@ static void dispatch(struct select_reactor *r, uint32_t fd, bool is_readable, bo
             ki_port_writable(&p->port);
         }
     } else if (tag == TAG_GUEST) {
-        dispatch_guest(r, object);
+        ki_posix_guest_look(&r->posix, object);
     } else if (tag == TAG_WAKE && ki_posix_wake_drain(&r->posix.wake)) {
         r->posix.reactor.wake_count++;
     }

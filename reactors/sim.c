@@ -206,8 +206,10 @@ static void sim_wake(struct ki_reactor *base)
     } while (!atomic_compare_exchange_weak(&r->sim->woken, &first, r));
 }
 
-static void sim_rearm(struct ki_reactor *base, uint64_t deadline_ns)
+/* A world ends when its user says so, whoever is idle. */
+static void sim_rearm(struct ki_reactor *base, uint64_t deadline_ns, bool is_idle)
 {
+    (void)is_idle;
     struct ki_sim_reactor *r = (struct ki_sim_reactor *)base;
     struct kirim_sim_host *host = r->host;
     const uint64_t now_ns = r->sim->now_ns;

@@ -173,13 +173,10 @@ struct ki_sim_home *ki_sim_home_find(struct kirim_sim *sim, const struct kirim_a
 
 static uint64_t hash_name(const struct kirim_sim *sim, const char *name)
 {
-    uint8_t bytes[KI_SIM_NAME_BYTES];
-    const size_t length = strlen(name);
-    memcpy(bytes, name, length);
-    return ki_sim_hash_bytes(ki_sim_mix(sim->seed), bytes, length);
+    return ki_sim_hash_bytes(ki_sim_mix(sim->seed), (const uint8_t *)name, strlen(name));
 }
 
-/* Whether `name` is one to 31 bytes; `*length` gets how many. */
+/* Whether `name` is one to 31 bytes. */
 static bool is_name(const char *name)
 {
     return name != NULL && name[0] != '\0' && memchr(name, '\0', KI_SIM_NAME_BYTES) != NULL;

@@ -356,8 +356,8 @@ KIRIM_API struct kirim_loop *kirim_endpoint_loop(const struct kirim_endpoint *ep
 /** @brief The `user` of the options. Loop thread. */
 KIRIM_API void *kirim_endpoint_user(const struct kirim_endpoint *ep);
 
-/** @brief Places of the queue that are taken, which is what `queue_count_max` bounds: datagrams that
- * wait, are in flight, or have ended behind such. Loop thread. */
+/** @brief Places of the queue that are taken, which is what `queue_count_max` bounds: datagrams
+ * that wait, are in flight, or have ended behind such. Loop thread. */
 KIRIM_API size_t kirim_endpoint_queued_count(const struct kirim_endpoint *ep);
 
 KIRIM_END_DECLS
