@@ -148,8 +148,7 @@ static void nobody_there(struct ks *t)
     KS_EQ(2, ks_stats(a).tx_datagrams);
 }
 
-/* ---- what follows from each error of a system
- * -------------------------------------------------------- */
+/* ---- what follows from each error of a system ------------------------------------------------ */
 
 struct consequence {
     kirim_err err;

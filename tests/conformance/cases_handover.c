@@ -9,8 +9,7 @@
 
 static uint8_t bytes[2000];
 
-/* ---- lent
- * -------------------------------------------------------------------------------------------- */
+/* ---- lent ------------------------------------------------------------------------------------ */
 
 static void echo_lent(struct ks_node *n, const struct kirim_batch *batch)
 {
@@ -114,8 +113,7 @@ static void lent_outside_is_refused(struct ks *t)
     KS_EXPECT_END(b, a);
 }
 
-/* ---- replies
- * ----------------------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void reply_to_all(struct ks_node *n, const struct kirim_batch *batch)
 {
@@ -209,8 +207,7 @@ static void reply_is_accepted_in_part(struct ks *t)
     KS_EQ(1, b->writable_count);
 }
 
-/* ---- reserved
- * ---------------------------------------------------------------------------------------- */
+/* ---- reserved -------------------------------------------------------------------------------- */
 
 static void commit_trims(struct ks *t)
 {
@@ -361,8 +358,7 @@ static void reserve_keeps_to_the_bound(struct ks *t)
     KS_EXPECT_END(b, a);
 }
 
-/* ---- the table
- * --------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct kc_case cases[] = {
     KC("lent_bytes_go_back_without_a_copy", "S4", lent_bytes_go_back, KC_LIVE, KC_MODES),

@@ -8,8 +8,7 @@
 #include "conformance.h"
 #include "support/ks_spy.h"
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void opens_by_name(struct ks *t)
 {
@@ -115,8 +114,7 @@ static void failing_memory_is_reported(struct ks *t)
     t->memory.fail_at = 0;
 }
 
-/* ---- running
- * ----------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void run(struct ks *t)
 {
@@ -231,8 +229,7 @@ static void alive_is_what_holds_a_run(struct ks *t)
     KS_CHECK(!kirim_loop_is_alive(t->loop));
 }
 
-/* ---- embedding
- * --------------------------------------------------------------------------------------- */
+/* ---- embedding ------------------------------------------------------------------------------- */
 
 static void deadline_tells_what_is_due(struct ks *t)
 {
@@ -276,8 +273,7 @@ static void handle_or_refusal(struct ks *t)
     KS_ERR(KIRIM_EINVAL, kirim_loop_pollable(NULL, &handle));
 }
 
-/* ---- what protocol code asks of it
- * ------------------------------------------------------------------- */
+/* ---- what protocol code asks of it ----------------------------------------------------------- */
 
 static void random_bytes_are_not_all_alike(struct ks *t)
 {

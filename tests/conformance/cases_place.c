@@ -8,8 +8,7 @@
 #include "scene.h"
 #include "support/ks_spy.h"
 
-/* ---- sending
- * ----------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void send_two(struct kc_scene *s)
 {
@@ -36,8 +35,7 @@ static void sending(struct ks *t)
     kc_scene_fini(&s);
 }
 
-/* ---- closing
- * ----------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void close_self(struct kc_scene *s)
 {
@@ -98,8 +96,7 @@ static void closing_the_loop_after(struct ks *t)
     ks_close_loop(t);
 }
 
-/* ---- cancelling and discarding
- * ----------------------------------------------------------------------- */
+/* ---- cancelling and discarding --------------------------------------------------------------- */
 
 static void cancel_it(struct kc_scene *s)
 {
@@ -152,8 +149,7 @@ static void discarding(struct ks *t)
     kc_scene_fini(&s);
 }
 
-/* ---- opening and arming
- * ------------------------------------------------------------------------------ */
+/* ---- opening and arming ---------------------------------------------------------------------- */
 
 static void open_another(struct kc_scene *s)
 {
@@ -176,8 +172,7 @@ static void opening(struct ks *t)
     kc_scene_fini(&s);
 }
 
-/* ---- what a callback may not do
- * ---------------------------------------------------------------------- */
+/* ---- what a callback may not do -------------------------------------------------------------- */
 
 static void turn_inside(struct kc_scene *s)
 {

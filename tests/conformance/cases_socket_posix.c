@@ -85,8 +85,7 @@ static void is_refused(struct ks *t, int fd, const struct kirim_endpoint_options
     (void)close(fd);
 }
 
-/* ---- adopting
- * ---------------------------------------------------------------------------------------- */
+/* ---- adopting -------------------------------------------------------------------------------- */
 
 static void stream_is_refused(struct ks *t)
 {
@@ -192,8 +191,7 @@ static void own_sockets_do_not_block(struct ks *t)
     KS_CHECK((fcntl((int)kirim_endpoint_descriptor(b->ep), F_GETFD) & FD_CLOEXEC) == 0);
 }
 
-/* ---- raw sockets
- * ------------------------------------------------------------------------------------- */
+/* ---- raw sockets ----------------------------------------------------------------------------- */
 
 enum { ECHO_BYTES = 16, ECHO_ID = 0x4b52 };
 
@@ -248,8 +246,7 @@ static void raw_socket_sends_an_echo(struct ks *t)
     KS_UNTIL(t, a->ctx == a);
 }
 
-/* ---- a network without a route
- * ----------------------------------------------------------------------- */
+/* ---- a network without a route --------------------------------------------------------------- */
 
 static void no_route_is_told(struct ks *t)
 {
@@ -280,8 +277,7 @@ static void no_route_is_told(struct ks *t)
     KS_ERR(KIRIM_ENETUNREACH, ks_node_try(t, &options, &n));
 }
 
-/* ---- a host that polls
- * ------------------------------------------------------------------------------- */
+/* ---- a host that polls ----------------------------------------------------------------------- */
 
 /* Waits as a host does: on the handle, until the deadline. */
 static void host_turn(struct ks *t, intptr_t handle)
@@ -334,8 +330,7 @@ static void handle_wakes_a_host(struct ks *t)
     kirim_remote_release(remote);
 }
 
-/* ---- signals and the environment
- * --------------------------------------------------------------------- */
+/* ---- signals and the environment ------------------------------------------------------------- */
 
 static struct kirim_remote *signalled;
 

@@ -119,8 +119,7 @@ static void refuse(int sys_err, int skip, int count)
     played.send_count = count;
 }
 
-/* ---- sending
- * ----------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void interruption_is_never_shown(struct ks *t)
 {
@@ -315,8 +314,7 @@ static void gather_list_reaches_the_system(struct ks *t)
              (const uint8_t *)played.first_base == bytes + 3);
 }
 
-/* ---- receiving
- * --------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static void error_of_a_receive_is_told(struct ks *t)
 {

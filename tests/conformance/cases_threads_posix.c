@@ -105,8 +105,7 @@ static void turn_until_seen(struct ks *t, struct sender *all, size_t count)
     }
 }
 
-/* ---- posts
- * ------------------------------------------------------------------------------------------- */
+/* ---- posts ----------------------------------------------------------------------------------- */
 
 static void *post_all(void *context)
 {
@@ -214,8 +213,7 @@ static void stop_from_another_thread(struct ks *t)
     free(all);
 }
 
-/* ---- loops and their threads
- * ------------------------------------------------------------------------- */
+/* ---- loops and their threads ----------------------------------------------------------------- */
 
 static void *leave_a_loop_behind(void *context)
 {
@@ -237,6 +235,7 @@ static void loop_of_an_ended_thread_is_closed(struct ks *t)
     pthread_t thread;
     KS_EQ(0, pthread_create(&thread, NULL, leave_a_loop_behind, t));
     KS_EQ(0, pthread_join(thread, NULL));
+    t->is_orphan = true;
     ks_close_loop(t);
     size_t aborted = 0;
     for (const struct ks_op *o = t->ops; o != NULL; o = o->next) {

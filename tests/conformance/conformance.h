@@ -89,10 +89,9 @@ extern const struct kc_subject kc_close, kc_control, kc_error, kc_fairness, kc_g
     kc_loop, kc_mode, kc_op, kc_open, kc_order, kc_place, kc_pressure, kc_receive, kc_remote,
     kc_send, kc_stats, kc_timer, kc_handover;
 /* Of one system only. */
-extern const struct kc_subject kc_socket, kc_system, kc_threads, kc_winsock;
+extern const struct kc_subject kc_slow, kc_socket, kc_system, kc_threads, kc_winsock;
 
-/* ---- expectations
- * ----------------------------------------------------------------------------------- */
+/* ---- expectations ---------------------------------------------------------------------------- */
 
 /* What the table says of one row on one reactor and family. */
 struct kc_expected {

@@ -79,9 +79,13 @@ static bool read_field(const char *text, struct kc_expected *out)
     static const char skip[] = "skip:";
     if (strncmp(text, skip, sizeof skip - 1) == 0) {
         text += sizeof skip - 1;
+        const size_t length = strlen(text);
+        if (length == 0 || length >= sizeof out->reason) {
+            return false;
+        }
         out->kind = KC_SKIP;
-        (void)snprintf(out->reason, sizeof out->reason, "%s", text);
-        return *text != 0 && strlen(text) < sizeof out->reason;
+        memcpy(out->reason, text, length + 1);
+        return true;
     }
     for (size_t i = KC_MAPPED; i <= KC_LIVE; i++) {
         if (strcmp(text, kind_names[i]) == 0) {
@@ -102,10 +106,11 @@ static bool read_header(struct kc_table *table, char *line)
             next++;
         }
         if (i > 0) {
-            if (table->column_count == COLUMN_MAX || strlen(at) >= NAME_BYTES) {
+            const size_t length = strlen(at);
+            if (table->column_count == COLUMN_MAX || length >= NAME_BYTES) {
                 return false;
             }
-            (void)snprintf(table->column[table->column_count], NAME_BYTES, "%s", at);
+            memcpy(table->column[table->column_count], at, length + 1);
             table->column_count++;
         }
         at = next;

@@ -25,23 +25,25 @@ struct options {
     bool is_listing, is_checking_table, is_failing_fast;
 };
 
+struct kc_row {
+    const char *reactor;
+    int family;
+    int row;
+    char label[KC_LABEL_BYTES]; /* Check keeps a pointer to it */
+};
+
 /* What Check's functions work on: they get a number and nothing else. */
 static struct {
     struct options options;
     struct kc_plan plan;
     struct kc_table *table;
     SRunner *runner;
-    struct kc_row {
-        const char *reactor;
-        int family;
-        int row;
-    } * rows;
+    struct kc_row *rows;
     size_t row_count;
     const struct kc_entry *running; /* without fork: the case that has begun and not ended */
 } run;
 
-/* ---- cases
- * ------------------------------------------------------------------------------------------ */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 START_TEST(run_case)
 {
@@ -66,8 +68,7 @@ START_TEST(run_case)
 }
 END_TEST
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 struct verdict {
     enum kc_kind best;   /* proven */
@@ -155,39 +156,46 @@ START_TEST(judge)
 }
 END_TEST
 
-/* ---- running
- * ---------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void add_rows(const char *reactor, int family, Suite *suite)
 {
-    char name[KC_LABEL_BYTES];
-    for (int row = 1; row <= KC_ROW_COUNT; row++) {
-        if (run.options.choice.row != 0 && run.options.choice.row != row) {
+    for (int number = 1; number <= KC_ROW_COUNT; number++) {
+        if (run.options.choice.row != 0 && run.options.choice.row != number) {
             continue;
         }
-        run.rows[run.row_count] = (struct kc_row){ reactor, family, row };
-        (void)snprintf(name, sizeof name, "%s-%d row S%d", reactor, family, row);
-        TCase *tcase = tcase_create(strdup(name)); /* Check keeps the pointer */
+        struct kc_row *row = &run.rows[run.row_count];
+        *row = (struct kc_row){ .reactor = reactor, .family = family, .row = number };
+        (void)snprintf(row->label, sizeof row->label, "%s-%d row S%d", reactor, family, number);
+        TCase *tcase = tcase_create(row->label);
         tcase_add_loop_test(tcase, judge, (int)run.row_count, (int)run.row_count + 1);
         suite_add_tcase(suite, tcase);
         run.row_count++;
     }
 }
 
+/* Whether an entry is the first of its reactor and family. */
+static bool begins_group(size_t index)
+{
+    const struct kc_entry *e = &run.plan.entry[index];
+    return index == 0 || e[-1].family != e->family || strcmp(e[-1].reactor, e->reactor) != 0;
+}
+
 /* Adds the rows behind the cases of each reactor and family of the plan. */
 static void add_all_rows(Suite *suite)
 {
-    run.rows = calloc(run.plan.count * KC_ROW_COUNT + 1, sizeof *run.rows);
+    size_t group_count = 0;
+    for (size_t i = 0; i < run.plan.count; i++) {
+        group_count += begins_group(i);
+    }
+    run.rows = calloc(group_count * KC_ROW_COUNT + 1, sizeof *run.rows);
     if (run.rows == NULL) {
         abort();
     }
-    const struct kc_entry *last = NULL;
     for (size_t i = 0; i < run.plan.count; i++) {
-        const struct kc_entry *e = &run.plan.entry[i];
-        if (last == NULL || last->family != e->family || strcmp(last->reactor, e->reactor) != 0) {
-            add_rows(e->reactor, e->family, suite);
+        if (begins_group(i)) {
+            add_rows(run.plan.entry[i].reactor, run.plan.entry[i].family, suite);
         }
-        last = e;
     }
 }
 
@@ -271,8 +279,7 @@ static int run_all(void)
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* ---- the table and the list
- * ------------------------------------------------------------------------- */
+/* ---- the table and the list ------------------------------------------------------------------ */
 
 static void list_cases(void)
 {
@@ -331,8 +338,7 @@ static int check_table(void)
     return faults == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* ---- the command line
- * ------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static int usage(const char *what)
 {

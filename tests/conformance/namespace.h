@@ -5,11 +5,17 @@
 #ifndef KC_NAMESPACE_H
 #define KC_NAMESPACE_H
 
+#include <stdint.h>
+
 /* Why a case could not enter one: a reason that begins with "not-permitted", or NULL. */
 const char *kc_namespace_obstacle(void);
 
 /* Moves the process into one; for cases that run in a child. */
 void kc_namespace_enter(void);
+
+/* Makes the loopback of the namespace slow; and why that could not be done, or NULL. */
+const char *kc_slow_network_obstacle(void);
+void kc_namespace_slow_down(uint32_t bytes_per_second);
 
 /* Why a raw socket cannot be made, with or without a namespace, or NULL; and what is needed first.
  */

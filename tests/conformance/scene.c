@@ -8,8 +8,7 @@
 
 #include "support/ks_spy.h"
 
-/* ---- the callbacks
- * ----------------------------------------------------------------------------------- */
+/* ---- the callbacks --------------------------------------------------------------------------- */
 
 static void act(struct kc_scene *s)
 {
@@ -54,8 +53,7 @@ static void in_guest(struct kirim_guest *guest, uint32_t events)
     ks_leave(s->t);
 }
 
-/* ---- bringing them about
- * ----------------------------------------------------------------------------- */
+/* ---- bringing them about --------------------------------------------------------------------- */
 
 static void play_received(struct kc_scene *s)
 {

@@ -145,6 +145,43 @@ START_TEST(what_the_reactor_tells_before_a_turn_is_done_in_it)
 }
 END_TEST
 
+static void on_guest(struct kirim_guest *guest, uint32_t events)
+{
+    (void)guest;
+    (void)events;
+}
+
+START_TEST(the_driver_is_told_when_nothing_is_left_to_run_for)
+{
+    struct stage *x = stage_new(KIRIM_CAP_DRIVEN);
+    script_open(x->s);
+    KS_EQ(0, x->s->rearm_count); /* a new one is idle */
+    x->n = ks_node(&x->t);
+    KS_EQ(KIRIM_NEVER, take_rearm(x));
+    KS_CHECK(!x->s->is_rearmed_idle);
+    ks_node_close(x->n);
+    drive(x);
+    KS_CHECK(x->s->is_rearmed_idle);
+    struct ks_timer *timer = ks_timer(&x->t, 't');
+    ks_arm_in(timer, 5);
+    KS_CHECK(!x->s->is_rearmed_idle);
+    kirim_timer_cancel(&timer->timer);
+    KS_CHECK(x->s->is_rearmed_idle);
+    struct kirim_guest guest = KIRIM_GUEST_INIT(on_guest, NULL);
+    KS_OK(kirim_guest_watch(x->t.loop, &guest, 1, KIRIM_GUEST_READABLE));
+    KS_CHECK(!x->s->is_rearmed_idle);
+    kirim_guest_remove(&guest);
+    KS_CHECK(x->s->is_rearmed_idle);
+    struct kirim_remote *remote = kirim_loop_remote(x->t.loop);
+    KS_CHECK(!x->s->is_rearmed_idle);
+    kirim_remote_release(remote);
+    KS_CHECK(x->s->is_wake_due); /* any thread may give it back: a turn tells the driver */
+    drive(x);
+    KS_CHECK(x->s->is_rearmed_idle);
+    stage_close(x);
+}
+END_TEST
+
 START_TEST(closing_a_driven_loop_waits_for_its_flights)
 {
     struct stage *x = stage_open(KIRIM_CAP_DRIVEN);
@@ -170,6 +207,7 @@ int main(void)
     tcase_add_test(tcase, inside_a_turn_the_driver_is_told_once_at_its_end);
     tcase_add_test(tcase, work_that_is_left_makes_the_next_turn_due_at_once);
     tcase_add_test(tcase, what_the_reactor_tells_before_a_turn_is_done_in_it);
+    tcase_add_test(tcase, the_driver_is_told_when_nothing_is_left_to_run_for);
     tcase_add_test(tcase, closing_a_driven_loop_waits_for_its_flights);
     suite_add_tcase(suite, tcase);
     SRunner *const runner = srunner_create(suite);

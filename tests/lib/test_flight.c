@@ -574,6 +574,20 @@ START_TEST(no_call_reaches_a_port_that_was_closed)
 }
 END_TEST
 
+START_TEST(a_child_process_that_closes_a_loop_sends_nothing)
+{
+    struct stage *x = stage_open(0);
+    struct ks_op *o = ks_op(&x->t, 'a');
+    x->s->is_foreign = true;
+    stage_send_op(x, o, (const uint8_t *)"data");
+    ks_close_loop(&x->t);
+    KS_EQ(0, x->p->submit_count);
+    check_op(o, KIRIM_EABORTED, 0);
+    KS_EQ(1, x->n->last_stats.drops[KIRIM_DROP_CLOSED]);
+    stage_close(x);
+}
+END_TEST
+
 START_TEST(closing_the_loop_ends_every_flight_first)
 {
     struct flights f = fly(3);
@@ -628,6 +642,7 @@ int main(void)
     tcase_add_test(closing, closing_submits_once_and_aborts_what_was_not_taken);
     tcase_add_test(closing, closing_asks_a_full_system_once_more);
     tcase_add_test(closing, no_call_reaches_a_port_that_was_closed);
+    tcase_add_test(closing, a_child_process_that_closes_a_loop_sends_nothing);
     tcase_add_test(closing, closing_the_loop_ends_every_flight_first);
     suite_add_tcase(suite, closing);
     SRunner *const runner = srunner_create(suite);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claims about lib/queue.c.
+ * Claims about lib/queue.c, the ring of a send queue.
  */
 #include "support/counted.h"
 #include "support/random.h"

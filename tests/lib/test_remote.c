@@ -18,6 +18,8 @@ struct poster {
     uint32_t run_count;
     uint32_t closed_count; /* of those that ran, with KIRIM_ECLOSED */
     const struct kirim_loop *loop;
+    bool is_keeping; /* its remote, for the main thread: the fixture's allocator is not for threads
+                      */
 };
 
 /* In the loop's thread. */
@@ -44,17 +46,20 @@ static void *post_all(void *ctx)
             break;
         }
     }
-    kirim_remote_release(p->remote);
+    if (!p->is_keeping) {
+        kirim_remote_release(p->remote);
+    }
     return NULL;
 }
 
-static struct poster *start_posters(struct kirim_loop *loop)
+static struct poster *start_posters(struct kirim_loop *loop, bool are_keeping)
 {
     struct poster *p = calloc(THREAD_COUNT, sizeof *p);
     KS_CHECK(p != NULL);
     for (int t = 0; t < THREAD_COUNT; t++) {
         p[t].remote = kirim_loop_remote(loop);
         p[t].loop = loop;
+        p[t].is_keeping = are_keeping;
         for (uint32_t i = 0; i < POST_COUNT; i++) {
             p[t].post[i] = (struct kirim_post)KIRIM_POST_INIT(run_post, &p[t]);
         }
@@ -69,6 +74,9 @@ static void join_posters(struct poster *p)
 {
     for (int t = 0; t < THREAD_COUNT; t++) {
         KS_EQ(0, pthread_join(p[t].thread, NULL));
+        if (p[t].is_keeping) {
+            kirim_remote_release(p[t].remote);
+        }
     }
 }
 
@@ -77,7 +85,7 @@ START_TEST(every_thread_s_posts_run_once_and_in_order)
     struct stage *x = stage_new(0);
     script_open(x->s);
     x->s->is_patient = true;
-    struct poster *p = start_posters(x->t.loop);
+    struct poster *p = start_posters(x->t.loop, false);
     KS_OK(kirim_loop_run(x->t.loop)); /* until nobody holds a remote */
     join_posters(p);
     ks_turn(&x->t);
@@ -98,7 +106,7 @@ END_TEST
 START_TEST(what_a_closing_loop_accepted_runs_and_nothing_else)
 {
     struct stage *x = stage_open(0);
-    struct poster *p = start_posters(x->t.loop);
+    struct poster *p = start_posters(x->t.loop, true);
     for (int i = 0; i < _i; i++) {
         ks_turn(&x->t); /* does not wait for them */
     }

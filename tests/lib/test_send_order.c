@@ -347,8 +347,8 @@ static void end_some(struct life *l)
 {
     struct script_port *p = l->x->p;
     for (uint64_t count = below(l, 8); count > 0 && p->flight_count > 0; count--) {
-        script_end(p, (size_t)below(l, p->flight_count), below(l, 3) == 0 ? any_error(l) : KIRIM_OK,
-                   0);
+        const size_t index = (size_t)below(l, p->flight_count);
+        script_end(p, index, below(l, 3) == 0 ? any_error(l) : KIRIM_OK, 0);
     }
 }
 
@@ -372,7 +372,8 @@ static void play(struct life *l)
     case 5:
         if (p->refusal_count < SCRIPT_REFUSALS_MAX) {
             const uint32_t skip = (uint32_t)test_random_magnitude(&l->r, 5);
-            script_refuse(p, skip, 1 + (uint32_t)below(l, 3), any_error(l), 1);
+            const uint32_t times = 1 + (uint32_t)below(l, 3);
+            script_refuse(p, skip, times, any_error(l), 1);
         }
         break;
     case 6:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claims about lib/store.c.
+ * Claims about lib/store.c, the memory behind a send queue.
  */
 #include "support/counted.h"
 #include "support/random.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What test_select.c and test_epoll.c share: a loop on the public API behind the scripted table,
- * endpoints that count, guests that note, and the claims that hold for both reactors. One at a
+ * What the suites of select, epoll and libevent share: a loop on the public API behind the scripted
+ * table, endpoints that count, guests that note, and the claims that hold for all of them. One at a
  * time, in static storage.
  */
 #ifndef READINESS_H
@@ -47,7 +47,9 @@ void readiness_turn(void);
 struct guest readiness_guest(void);
 kirim_err readiness_watch(struct guest *g, int fd, uint32_t events);
 
-/* Adds the claims that hold for every readiness reactor. */
+/* Adds the claims that hold for every readiness reactor; and, where its waiting goes through the
+ * table, those that need that too. */
 void readiness_add_cases(TCase *tcase);
+void readiness_add_wait_cases(TCase *tcase);
 
 #endif

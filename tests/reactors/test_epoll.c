@@ -223,6 +223,7 @@ int main(void)
     TCase *tcase = tcase_create("epoll");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     readiness_add_cases(tcase);
+    readiness_add_wait_cases(tcase);
     tcase_add_test(tcase, pollable_handle_is_readable_when_a_step_has_work);
     tcase_add_test(tcase, pollable_handle_is_readable_after_a_wake);
     tcase_add_test(tcase, many_ready_descriptors_are_told_in_turn);

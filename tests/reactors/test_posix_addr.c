@@ -12,27 +12,27 @@
 /* An address as text, the same address as a name, and what is read back if that differs. */
 static const struct row {
     const char *text; /* as kirim_addr_parse() takes it */
-    int family;       /* of the name */
     const char *name; /* as inet_pton() takes it */
+    int family;       /* of the name */
     uint16_t port;
     uint32_t scope;
     bool is_ipv6_socket;
 } table[] = {
-    { "127.0.0.1:53", AF_INET, "127.0.0.1", 53, 0, false },
-    { "0.0.0.0:0", AF_INET, "0.0.0.0", 0, 0, false },
-    { "255.255.255.255:65535", AF_INET, "255.255.255.255", 65535, 0, false },
-    { "192.0.2.7:258", AF_INET, "192.0.2.7", 258, 0, false },
-    { "192.0.2.7:258", AF_INET6, "::ffff:192.0.2.7", 258, 0, true },
-    { "0.0.0.0:1", AF_INET6, "::ffff:0.0.0.0", 1, 0, true },
-    { "[::1]:53", AF_INET6, "::1", 53, 0, true },
-    { "[::]:0", AF_INET6, "::", 0, 0, true },
-    { "[::fffe:1.2.3.4]:9", AF_INET6, "::fffe:1.2.3.4", 9, 0, true },
-    { "[::1:0:0:ffff]:9", AF_INET6, "::1:0:0:ffff", 9, 0, true },
-    { "[1::ffff:1.2.3.4]:9", AF_INET6, "1::ffff:1.2.3.4", 9, 0, true },
-    { "[2001:db8::1:2]:4660", AF_INET6, "2001:db8::1:2", 4660, 0, true },
-    { "[fe80::1%3]:7", AF_INET6, "fe80::1", 7, 3, true },
-    { "[febf::1%70000]:7", AF_INET6, "febf::1", 7, 70000, true },
-    { "[ff02::fb%2]:5353", AF_INET6, "ff02::fb", 5353, 2, true },
+    { "127.0.0.1:53", "127.0.0.1", AF_INET, 53, 0, false },
+    { "0.0.0.0:0", "0.0.0.0", AF_INET, 0, 0, false },
+    { "255.255.255.255:65535", "255.255.255.255", AF_INET, 65535, 0, false },
+    { "192.0.2.7:258", "192.0.2.7", AF_INET, 258, 0, false },
+    { "192.0.2.7:258", "::ffff:192.0.2.7", AF_INET6, 258, 0, true },
+    { "0.0.0.0:1", "::ffff:0.0.0.0", AF_INET6, 1, 0, true },
+    { "[::1]:53", "::1", AF_INET6, 53, 0, true },
+    { "[::]:0", "::", AF_INET6, 0, 0, true },
+    { "[::fffe:1.2.3.4]:9", "::fffe:1.2.3.4", AF_INET6, 9, 0, true },
+    { "[::1:0:0:ffff]:9", "::1:0:0:ffff", AF_INET6, 9, 0, true },
+    { "[1::ffff:1.2.3.4]:9", "1::ffff:1.2.3.4", AF_INET6, 9, 0, true },
+    { "[2001:db8::1:2]:4660", "2001:db8::1:2", AF_INET6, 4660, 0, true },
+    { "[fe80::1%3]:7", "fe80::1", AF_INET6, 7, 3, true },
+    { "[febf::1%70000]:7", "febf::1", AF_INET6, 7, 70000, true },
+    { "[ff02::fb%2]:5353", "ff02::fb", AF_INET6, 5353, 2, true },
 };
 
 enum { ROW_COUNT = sizeof table / sizeof table[0] };
@@ -90,7 +90,7 @@ END_TEST
 
 START_TEST(scope_of_a_global_address_is_not_read)
 {
-    const struct row row = { NULL, AF_INET6, "2001:db8::1", 5, 9, true };
+    const struct row row = { NULL, "2001:db8::1", AF_INET6, 5, 9, true };
     union ki_posix_name name;
     struct kirim_addr got;
     (void)make_name(&row, &name);
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(flow_label_is_not_read)
 {
-    const struct row row = { NULL, AF_INET6, "2001:db8::1", 5, 0, true };
+    const struct row row = { NULL, "2001:db8::1", AF_INET6, 5, 0, true };
     union ki_posix_name name;
     struct kirim_addr got;
     (void)make_name(&row, &name);

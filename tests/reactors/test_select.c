@@ -113,7 +113,7 @@ START_TEST(number_of_a_guest_closed_too_early_belongs_to_its_new_owner)
     (void)close(fds[0]);
     readiness_listen(&to);
     ck_assert_int_eq((int)kirim_endpoint_descriptor(to.ep), fds[0]);
-    ck_assert_int_eq(readiness_watch(&g, fds[0], 0), KIRIM_EINVAL);
+    ck_assert_int_eq(readiness_watch(&g, fds[0], KIRIM_GUEST_WRITABLE), KIRIM_EINVAL);
     kirim_guest_remove(&g.guest);
     ck_assert_int_eq(kirim_endpoint_send_to(from.ep, "x", 1, &to.addr), KIRIM_OK);
     readiness_until(&to.datagrams, 1);
@@ -201,6 +201,7 @@ int main(void)
     TCase *memory = tcase_create("memory");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     readiness_add_cases(tcase);
+    readiness_add_wait_cases(tcase);
     tcase_add_test(tcase, loop_of_1500_endpoints_receives_on_each);
     tcase_add_test(tcase, writable_set_is_handed_over_only_while_wanted);
     tcase_add_test(tcase, closed_guest_fails_alone);

@@ -56,7 +56,7 @@ static void tick(struct kirim_timer *timer)
     }
     c->tick_count++;
     if (c->tick_count < TICK_COUNT) {
-        const uint64_t next_ns = kirim_loop_now(c->host->loop) + chance[3] * 20 * US;
+        const uint64_t next_ns = kirim_loop_now(c->host->loop) + 20 * US * chance[3];
         ck_assert_int_eq(kirim_timer_arm(c->host->loop, timer, next_ns), KIRIM_OK);
     }
 }
@@ -311,7 +311,7 @@ static void send_small(struct small *s)
 {
     const struct kirim_addr to[3] = { kit_addr("10.0.0.2:1"), kit_addr("10.0.0.2:2"),
                                       kit_addr("127.255.255.255:1") };
-    for (size_t i = 0; i < 3 * BURST_COUNT; i++) {
+    for (size_t i = 0; i < (size_t)3 * BURST_COUNT; i++) {
         const kirim_err err = kirim_endpoint_send_to(s->ep[0], "hello", 5, &to[i % 3]);
         check(err);
         s->accepted_count += err == KIRIM_OK;

@@ -153,7 +153,8 @@ static const struct rate rates[] = {
       { .reordered = 1030, .delivered = RATE_COUNT } },
     { { .corrupt_ppm = TENTH }, { .corrupted = 1015, .delivered = RATE_COUNT - 1015 } },
     { { .loss_ppm = ALWAYS }, { .lost = RATE_COUNT } },
-    { { .duplicate_ppm = ALWAYS }, { .duplicated = RATE_COUNT, .delivered = 2 * RATE_COUNT } },
+    { { .duplicate_ppm = ALWAYS },
+      { .duplicated = RATE_COUNT, .delivered = RATE_COUNT + RATE_COUNT } },
     { { .corrupt_ppm = ALWAYS }, { .corrupted = RATE_COUNT } },
     { { .is_down = true }, { .lost = RATE_COUNT } },
     { { .loss_ppm = 0 }, { .delivered = RATE_COUNT } },
@@ -185,7 +186,7 @@ START_TEST(one_of_a_million_is_one_of_a_million)
     struct kirim_sim_link rules = KIRIM_SIM_LINK_INIT;
     size_t count = 0;
     rules.loss_ppm = 1;
-    for (uint64_t i = 0; i < 10 * ALWAYS; i++) {
+    for (uint64_t i = 0; i < (uint64_t)10 * ALWAYS; i++) {
         count += ki_sim_link_decide(&rules, 7, i).is_lost;
     }
     ck_assert_uint_eq(count, 6);

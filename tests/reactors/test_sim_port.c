@@ -125,6 +125,7 @@ START_TEST(dynamic_ports_run_out_after_16384)
     struct net n;
     net_open(&n);
     options.local = kit_addr("127.0.0.1");
+    options.flags = SHARE; /* what the system chooses is nobody else's all the same */
     for (size_t i = 0; i < KI_SIM_EPHEMERAL_COUNT; i++) {
         ck_assert_int_eq(kirim_endpoint_open(n.a->loop, &options, &ep), KIRIM_OK);
         middle = i == 10000 ? ep : middle;
@@ -260,6 +261,21 @@ START_TEST(connected_endpoint_hears_its_peer_only)
 }
 END_TEST
 
+START_TEST(connected_endpoint_hears_at_its_narrowed_address_only)
+{
+    struct net n;
+    net_open(&n);
+    struct kit_host *c = kit_host(&n.k, "c", "10.0.0.3", "10.1.0.3");
+    struct kit_end *peer = kit_bind(n.b, "10.0.0.2:53", 0);
+    struct kit_end *end = kit_connect(c, "0.0.0.0:7", "10.0.0.2:53");
+    kit_send(peer, "here", "10.0.0.3:7");
+    kit_send(peer, "there", "10.1.0.3:7");
+    net_run(&n);
+    kit_expect(end, "here", NULL);
+    kit_close(&n.k);
+}
+END_TEST
+
 START_TEST(connected_endpoint_goes_before_its_unconnected_neighbour)
 {
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
@@ -328,7 +344,7 @@ START_TEST(shared_port_divides_senders_and_keeps_each_at_its_endpoint)
         ck_assert_uint_eq(ends[i]->rx_count % 3, 0);
         count += ends[i]->rx_count;
     }
-    ck_assert_uint_eq(count, 3 * SENDER_COUNT);
+    ck_assert_uint_eq(count, (size_t)3 * SENDER_COUNT);
     kit_close(&n.k);
 }
 END_TEST
@@ -366,6 +382,7 @@ int main(void)
         { dual_stack_endpoint_serves_both_families_with_plain_peers, 0 },
         { ipv6_endpoint_without_dual_stack_takes_ipv6_only, 0 },
         { connected_endpoint_hears_its_peer_only, 0 },
+        { connected_endpoint_hears_at_its_narrowed_address_only, 0 },
         { connected_endpoint_goes_before_its_unconnected_neighbour, 0 },
         { connecting_narrows_a_wildcard_to_the_address_of_the_route, 0 },
         { shared_port_divides_senders_and_keeps_each_at_its_endpoint, 0 },

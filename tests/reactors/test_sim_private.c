@@ -175,6 +175,9 @@ START_TEST(wakes_before_a_wait_make_it_only_look)
         ck_assert_int_eq(kirim_remote_wake(m.remote), KIRIM_OK);
     }
     ck_assert_int_eq(kirim_loop_step(h->loop, KIRIM_NEVER), KIRIM_OK);
+    ck_assert_uint_eq(kirim_loop_now(h->loop), SECOND);
+    ck_assert_int_eq(kirim_loop_step(h->loop, MS), KIRIM_OK); /* they are used up: it waits */
+    ck_assert_uint_eq(kirim_loop_now(h->loop), SECOND + MS);
     struct kirim_loop_stats stats = KIRIM_LOOP_STATS_INIT;
     ck_assert_int_eq(kirim_loop_read_stats(h->loop, &stats), KIRIM_OK);
     ck_assert_uint_eq(stats.wakes, 1);

@@ -418,6 +418,7 @@ static void send_from_timer(struct kirim_timer *timer)
 
 START_TEST(turn_that_was_put_off_is_not_hurried_by_arrivals)
 {
+    const uint64_t cost_ns = KI_SIM_TURN_COST_NS;
     struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
     struct kit_alarm alarm;
     struct kit k;
@@ -430,12 +431,12 @@ START_TEST(turn_that_was_put_off_is_not_hurried_by_arrivals)
     link.delay_ns = 0;
     kit_link(&k, NULL, NULL, link);
     a->on_received = kit_echo;
-    kit_alarm_set(&alarm, other, send_from_timer, 3 * KI_SIM_TURN_COST_NS / 2);
+    kit_alarm_set(&alarm, other, send_from_timer, 3 * cost_ns / 2);
     kit_send(a, "for ever", "127.0.0.1:1");
-    kit_run(&k, 10 * KI_SIM_TURN_COST_NS);
+    kit_run(&k, 10 * cost_ns);
     kit_expect(quiet, "hello", NULL);
-    ck_assert_uint_eq(alarm.fired_ns, SECOND + 3 * KI_SIM_TURN_COST_NS / 2);
-    ck_assert_uint_eq(quiet->rx[0].time_ns, SECOND + 2 * KI_SIM_TURN_COST_NS);
+    ck_assert_uint_eq(alarm.fired_ns, SECOND + 3 * cost_ns / 2);
+    ck_assert_uint_eq(quiet->rx[0].time_ns, SECOND + 2 * cost_ns);
     kit_close(&k);
 }
 END_TEST

@@ -10,8 +10,7 @@
 
 #include "ks_spy.h"
 
-/* ---- verdicts
- * --------------------------------------------------------------------------------------- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 void ks_check(bool is_true, const char *text, const char *file, int line)
 {
@@ -44,8 +43,7 @@ void ks_check_trace(const struct ks *t, const char *wanted, const char *file, in
     }
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* In front of each block; as long as the strictest alignment. */
 struct block {
@@ -102,8 +100,7 @@ static void *allocate(void *user, void *old, size_t old_bytes, size_t new_bytes)
     return block;
 }
 
-/* ---- the loop
- * --------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 void ks_init(struct ks *t, const char *reactor, int family)
 {
@@ -227,8 +224,7 @@ kirim_err ks_op_wait(struct ks_op *o, uint64_t timeout_ns, size_t *sent_bytes)
     return err;
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void check_node_stats(const struct ks_node *n)
 {
@@ -245,7 +241,7 @@ static void check_node_stats(const struct ks_node *n)
 void ks_close_loop(struct ks *t)
 {
     for (struct ks_node *n = t->nodes; n != NULL; n = n->next) {
-        if (n->ep != NULL) {
+        if (n->ep != NULL && !t->is_orphan) {
             check_node_stats(n);
         }
     }

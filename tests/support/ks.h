@@ -55,6 +55,7 @@ struct ks {
     struct ks_spy *spy; /* NULL: the reactor is the real one */
     struct ks_memory memory;
     unsigned depth; /* callbacks that are running */
+    bool is_orphan; /* the loop's thread has ended: it can be closed only */
     bool is_turn;   /* inside a call that may call back */
     char trace[KS_TRACE_MAX];
     size_t trace_count;
@@ -133,8 +134,7 @@ struct ks_post {
     struct ks_post *next;
 };
 
-/* ---- verdicts: they name the place of the test, not of the helper
- * ------------------------------------ */
+/* ---- verdicts: they name the place of the test, not of the helper ---------------------------- */
 
 #define KS_FAIL(...)         _ck_assert_failed(__FILE__, __LINE__, "Failed", __VA_ARGS__)
 #define KS_CHECK(cond)       ks_check((cond), #cond, __FILE__, __LINE__)
@@ -177,8 +177,7 @@ void ks_check_err(kirim_err wanted, kirim_err got, const char *text, const char 
 void ks_check_eq(uint64_t wanted, uint64_t got, const char *text, const char *file, int line);
 void ks_check_trace(const struct ks *t, const char *wanted, const char *file, int line);
 
-/* ---- the loop
- * --------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* Sets up a fixture without a loop. */
 void ks_init(struct ks *t, const char *reactor, int family);
@@ -211,8 +210,7 @@ void ks_note(struct ks *t, char mark);
 void ks_enter(struct ks *t, char mark);
 void ks_leave(struct ks *t);
 
-/* ---- endpoints
- * -------------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 /* Options of an endpoint on the loopback address of the test's family, port 0. */
 struct kirim_endpoint_options ks_endpoint_options(const struct ks *t);
@@ -239,8 +237,7 @@ void ks_node_close_and_wait(struct ks_node *n);
 struct kirim_endpoint_stats ks_stats(const struct ks_node *n);
 uint64_t ks_drops(const struct kirim_endpoint_stats *s); /* all of the sending side */
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* kirim_endpoint_send(), with what holds for its answer and its count in every case. */
 kirim_err ks_post_msg(struct ks_node *from, const struct kirim_msg *msg, uint32_t flags,
@@ -266,8 +263,7 @@ void ks_expect_end(struct ks_node *n, struct ks_node *from, const char *file, in
 void ks_fill(void *out, size_t bytes, uint32_t seed);
 uint64_t ks_digest(const void *data, size_t bytes);
 
-/* ---- operations, timers, posts
- * ---------------------------------------------------------------------- */
+/* ---- operations, timers, posts --------------------------------------------------------------- */
 
 struct ks_op *ks_op(struct ks *t, char mark);
 struct ks_op *ks_op_polled(struct ks *t); /* without a callback */

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- bytes
- * ------------------------------------------------------------------------------------------ */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 void ks_fill(void *out, size_t bytes, uint32_t seed)
 {
@@ -48,8 +47,7 @@ uint32_t ks_rx_number(const struct ks_rx *rx)
     return number;
 }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static void write_down(struct ks_node *n, const struct kirim_datagram *d)
 {
@@ -139,8 +137,7 @@ static const struct kirim_handler handler = {
     .failed = on_failed, .closed = on_closed,
 };
 
-/* ---- opening and closing
- * ---------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 struct kirim_addr ks_loopback(int family, uint16_t port)
 {
@@ -241,8 +238,7 @@ uint64_t ks_drops(const struct kirim_endpoint_stats *s)
     return count;
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* What every answer must keep to: the count is written with a NOW that is OK and else never; a
  * queued send with an operation is PENDING, one without is OK; PENDING needs an operation (S13,
@@ -314,8 +310,7 @@ void ks_send_number(struct ks_node *from, uint32_t number, const struct kirim_ad
     }
 }
 
-/* ---- what has arrived
- * ------------------------------------------------------------------------------- */
+/* ---- what has arrived ------------------------------------------------------------------------ */
 
 /* The next datagram that was not looked at; waits for it. */
 static const struct ks_rx *next_rx(struct ks_node *n, const char *file, int line)

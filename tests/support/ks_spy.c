@@ -11,8 +11,7 @@
  * time. */
 static struct ks_spy *spy;
 
-/* ---- looking at entries
- * ------------------------------------------------------------------------------ */
+/* ---- looking at entries ---------------------------------------------------------------------- */
 
 /* The bytes of an entry one after the other: their digest, and the first four. */
 static uint64_t read_entry(const struct ki_entry *e, uint32_t *number, const void **first)
@@ -60,8 +59,7 @@ static void write_down(const struct ki_port *p, const struct ki_entry *e)
     }
 }
 
-/* ---- submit
- * ----------------------------------------------------------------------------------------- */
+/* ---- submit ---------------------------------------------------------------------------------- */
 
 static void remember_port(struct ki_port **list, size_t *count, struct ki_port *p)
 {
@@ -187,8 +185,7 @@ static void spy_cancel(struct ki_reactor *r, struct ki_port *p, uint64_t number,
     }
 }
 
-/* ---- wait
- * ------------------------------------------------------------------------------------------- */
+/* ---- wait ------------------------------------------------------------------------------------ */
 
 static void finish_flight(size_t index, kirim_err err, int code)
 {
@@ -269,8 +266,7 @@ static kirim_err spy_port_close(struct ki_reactor *r, struct ki_port *p)
     return err;
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static kirim_err spy_open(struct kirim_loop *loop, const struct kirim_loop_options *options,
                           struct ki_reactor **out, uint32_t *caps)
@@ -316,8 +312,7 @@ void ks_spy_free(struct ks *t)
     }
 }
 
-/* ---- what it plays
- * ---------------------------------------------------------------------------------- */
+/* ---- what it plays --------------------------------------------------------------------------- */
 
 void ks_spy_block(struct ks *t)
 {

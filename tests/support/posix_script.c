@@ -191,6 +191,20 @@ static int do_eventfd(unsigned count, int flags)
     return is_refused(SCRIPT_EVENTFD) ? -1 : given(system_calls()->eventfd(count, flags));
 }
 
+static int do_timerfd_create(clockid_t clock, int flags)
+{
+    return is_refused(SCRIPT_TIMERFD_CREATE) ? -1
+                                             : given(system_calls()->timerfd_create(clock, flags));
+}
+
+static int do_timerfd_settime(int timer, int flags, const struct itimerspec *when,
+                              struct itimerspec *before)
+{
+    return is_refused(SCRIPT_TIMERFD_SETTIME)
+               ? -1
+               : system_calls()->timerfd_settime(timer, flags, when, before);
+}
+
 static ssize_t do_read(int fd, void *out, size_t bytes)
 {
     return is_refused(SCRIPT_READ) ? -1 : system_calls()->read(fd, out, bytes);
@@ -245,6 +259,8 @@ static const struct ki_posix_sys table = {
     .getsockopt = do_getsockopt,
     .fcntl = do_fcntl,
     .eventfd = do_eventfd,
+    .timerfd_create = do_timerfd_create,
+    .timerfd_settime = do_timerfd_settime,
     .read = do_read,
     .write = do_write,
     .close = do_close,

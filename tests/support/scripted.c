@@ -19,13 +19,14 @@ enum {
 
 void script_enter(struct script *s, char mark)
 {
+    const char name = mark != 0 ? mark : '?';
     KS_CHECK(s->reactor != NULL);
     KS_CHECK(!atomic_load(&s->is_closed));
     if (s->is_inside) {
-        KS_FAIL("the core called '%c' from inside a call of the reactor", mark);
+        KS_FAIL("the core called '%c' from inside a call of the reactor", name);
     }
     if (pthread_equal(s->thread, pthread_self()) == 0) {
-        KS_FAIL("the core called '%c' in another thread", mark);
+        KS_FAIL("the core called '%c' in another thread", name);
     }
     s->is_inside = true;
     if (s->is_traced && mark != 0) {
@@ -207,13 +208,15 @@ static void on_release(struct ki_reactor *r)
 }
 
 /* Also from inside what the driver tells. */
-static void on_rearm(struct ki_reactor *r, uint64_t deadline_ns)
+static void on_rearm(struct ki_reactor *r, uint64_t deadline_ns, bool is_idle)
 {
     struct script *s = script_of(r);
     KS_CHECK((s->caps & KIRIM_CAP_DRIVEN) != 0);
     KS_CHECK(!atomic_load(&s->is_closed));
+    KS_CHECK(!is_idle || deadline_ns == KIRIM_NEVER);
     s->rearm_count++;
     s->rearm_ns = deadline_ns;
+    s->is_rearmed_idle = is_idle;
     s->has_rearmed = true;
 }
 

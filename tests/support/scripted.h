@@ -137,6 +137,7 @@ struct script {
     uint64_t wait_deadline_ns; /* of the last wait */
     uint64_t rearm_ns;         /* of the last rearm */
     bool has_rearmed;
+    bool is_rearmed_idle;
     struct script_port *ports;
     size_t port_count;
 

@@ -41,7 +41,7 @@ struct script_port *script_enter_port(struct ki_port *p, char mark)
 static bool lies_in(const struct script_lent *l, const void *data)
 {
     const uint8_t *at = data;
-    return at >= l->data && at <= l->data + l->bytes;
+    return at >= l->data && at < l->data + l->bytes;
 }
 
 struct script_lent *script_find_lent(struct script *s, const void *data)
