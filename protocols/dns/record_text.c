@@ -57,7 +57,7 @@ static void put_group(struct ki_dns_text *text, uint16_t group)
     static const char digits[] = "0123456789abcdef";
     bool is_begun = false;
     for (int shift = 12; shift >= 0; shift -= 4) {
-        const unsigned digit = group >> shift & 15U;
+        const unsigned digit = (unsigned)group >> shift & 15U;
         is_begun = is_begun || digit > 0 || shift == 0;
         if (is_begun) {
             ki_dns_text_byte(text, (uint8_t)digits[digit]);

@@ -40,15 +40,20 @@ struct reader {
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
+static void put_text(char *out, size_t room, const char *text)
+{
+    struct ki_dns_text writer;
+    ki_dns_text_init(&writer, out, room);
+    ki_dns_text_string(&writer, text);
+}
+
 static kirim_err fail_at(struct reader *r, uint32_t line, uint32_t column, const char *text)
 {
-    struct ki_dns_text out;
     r->error->err = KIRIM_DNS_EFORM;
     r->error->line = line;
     r->error->column = column;
     memcpy(r->error->file, r->source[r->depth - 1].file, KIRIM_DNS_FILE_NAME_BYTES);
-    ki_dns_text_init(&out, r->error->text, sizeof r->error->text);
-    ki_dns_text_string(&out, text);
+    put_text(r->error->text, sizeof r->error->text, text);
     return KIRIM_DNS_EFORM;
 }
 
@@ -63,9 +68,6 @@ static kirim_err fail_word(struct reader *r, size_t index, const char *text)
     const size_t used = strlen(text);
     struct ki_dns_text out;
     (void)fail_at(r, word->line, word->column, text);
-    if (used >= sizeof r->error->text - 4 * WORD_SHOWN_BYTES_MAX / 2) {
-        return KIRIM_DNS_EFORM;
-    }
     ki_dns_text_init(&out, r->error->text + used, sizeof r->error->text - used);
     ki_dns_text_string(&out, ": '");
     for (size_t i = 0; i < word->bytes && i < WORD_SHOWN_BYTES_MAX; i++) {
@@ -94,9 +96,7 @@ static kirim_err fail_word_as(struct reader *r, kirim_err err, size_t index, con
 static void push_source(struct reader *r, const char *file, struct kirim_dns_span text)
 {
     struct source *const source = &r->source[r->depth++];
-    struct ki_dns_text name;
-    ki_dns_text_init(&name, source->file, sizeof source->file);
-    ki_dns_text_string(&name, file);
+    put_text(source->file, sizeof source->file, file);
     ki_dns_lexer_init(&source->lexer, (const char *)text.data, text.bytes);
     source->outer_origin = r->origin;
     source->has_outer_origin = r->has_origin;
@@ -443,6 +443,8 @@ kirim_err kirim_dns_zonefile_read(struct kirim_dns_span text,
     struct reader *const r = alloc(options->zone.alloc_user, NULL, 0, sizeof *r);
     if (r == NULL) {
         error->err = KIRIM_ENOMEM;
+        put_text(error->file, sizeof error->file, options->file != NULL ? options->file : "-");
+        put_text(error->text, sizeof error->text, kirim_dns_err_text(KIRIM_ENOMEM));
         return KIRIM_ENOMEM;
     }
     memset(r, 0, sizeof *r);

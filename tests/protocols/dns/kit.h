@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the suites of the DNS protocol share: names and zones from text, questions and answers as
+ * bytes, memory that is counted and can fail, and the running of a suite. One thread.
+ */
+#ifndef DNS_KIT_H
+#define DNS_KIT_H
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/dns/message.h"
+#include "protocols/dns/server.h"
+#include "protocols/dns/zonefile.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Blocks given and not taken back; the call number `fail_at` for one, from 1, is refused. */
+struct kit_memory {
+    size_t blocks;
+    size_t bytes;
+    size_t calls;
+    size_t fail_at;
+};
+
+/* A kirim_alloc_fn; `user` is a struct kit_memory. */
+void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
+
+/* A name from its absolute text; the dot at the end may be left out. */
+struct kirim_dns_name kit_name(const char *text);
+
+/* How a name is written. The text is good until the next call. */
+const char *kit_name_text(const struct kirim_dns_name *name);
+
+struct kirim_dns_span kit_span(const char *text);
+
+/* Reads a zone from text, with memory from `memory`. */
+kirim_err kit_read_zone(struct kit_memory *memory, const char *text, struct kirim_dns_zone **out,
+                        struct kirim_dns_zonefile_error *error);
+struct kirim_dns_zone *kit_zone(struct kit_memory *memory, const char *text);
+
+/* A question as a client sends it. */
+struct kit_question {
+    const char *name;
+    uint16_t type;
+    uint16_t dns_class; /* 0: IN */
+    uint16_t id;
+    uint16_t flags;
+    bool has_edns;
+    uint16_t udp_bytes;
+    uint8_t version;
+    bool is_dnssec_ok;
+};
+
+/* Writes it; returns its bytes. */
+size_t kit_build(const struct kit_question *question, uint8_t *out, size_t room);
+
+/* A message read back, and the storage it lies in. */
+struct kit_reply {
+    uint8_t wire[KIRIM_DNS_MESSAGE_BYTES_MAX];
+    size_t bytes;
+    struct kirim_dns_message message;
+};
+
+/* Has a server answer bytes; checks that the answer, if there is one, is well-formed. */
+void kit_answer(struct kirim_dns_server *server, const uint8_t *query, size_t bytes,
+                struct kit_reply *reply);
+
+/* The same for a question. */
+void kit_ask(struct kirim_dns_server *server, const struct kit_question *question,
+             struct kit_reply *reply);
+
+/* The records of one section of a message as text, one a line: "www.example. 60 A 192.0.2.1". OPT
+ * is left out. The text is good until the next call. */
+const char *kit_section(const struct kirim_dns_message *message, int section);
+
+/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
+struct kit_claim {
+    const TTest *test;
+    int count;
+};
+
+/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
+int kit_main(const char *name, const struct kit_claim *claims);
+
+#endif
