@@ -24,7 +24,7 @@ enum { SOCKET_BUFFER_BYTES = 4 * 1024 * 1024 };
 
 #define FIRST_OF_MANY_HOSTS 0x7f020001U /* 127.2.0.1 */
 
-static const char *const mode_names[BENCH_MODE_COUNT] = { "echo", "sink", "source" };
+static const char *const mode_names[BENCH_MODE_COUNT + 1] = { "echo", "sink", "source", NULL };
 
 volatile sig_atomic_t bench_is_stop_asked;
 int bench_stop_fd = -1;
@@ -46,21 +46,31 @@ void bench_set_program(const struct bench_program *program)
     running = program;
 }
 
-void bench_fail_usage(const char *what)
+static void print_usage(void)
 {
-    const char *const name = running->name;
     const bool has_variants = running->variants != NULL;
-    const char *const variant = has_variants ? " [--variant V]" : "";
-    fprintf(stderr, "%s: %s\n", name, what);
-    for (int i = 0; i < running->mode_count; i++) {
-        fprintf(stderr, "%s %s %s %s [--seconds T]%s%s\n", i == 0 ? "usage:" : "      ", name,
-                mode_names[i], i == BENCH_SOURCE ? "--dest-port P" : "--port P", variant,
-                i == BENCH_SOURCE ? " [--peers K] [--size S] [--count N]" : "");
+    for (int i = 0; i < BENCH_MODE_COUNT && i < running->mode_count; i++) {
+        const bool is_source = i == BENCH_SOURCE;
+        fprintf(stderr, "%s %s %s %s [--seconds T]%s%s\n", i == 0 ? "usage:" : "      ",
+                running->name, mode_names[i], is_source ? "--dest-port P" : "--port P",
+                is_source ? " [--peers K] [--size S] [--count N]" : "",
+                has_variants ? " [--variant V]" : "");
     }
     for (int i = 0; has_variants && running->variants[i] != NULL; i++) {
-        fprintf(stderr, "%s%s", i == 0 ? "variants: " : ", ", running->variants[i]);
+        fprintf(stderr, "%s%s", i == 0 ? "variants (the first is the default): " : ", ",
+                running->variants[i]);
     }
-    fputs(has_variants ? "; the first is the default\n" : "", stderr);
+    fputs(has_variants ? "\n" : "", stderr);
+}
+
+void bench_fail_usage(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", running->name, what);
+    if (running->usage != NULL) {
+        fputs(running->usage, stderr);
+    } else {
+        print_usage();
+    }
     exit(2);
 }
 
@@ -81,10 +91,10 @@ uint64_t bench_parse_number(const char *text, uint64_t min, uint64_t max)
     return value;
 }
 
-/* Index of a word in a list of `count`, or of one that ends with NULL. */
-static int find_word(const char *const *words, int count, const char *word, const char *complaint)
+/* Index of a word in a list that ends with NULL. */
+static int find_word(const char *const *words, const char *word, const char *complaint)
 {
-    for (int i = 0; words != NULL && i < count && words[i] != NULL; i++) {
+    for (int i = 0; words != NULL && words[i] != NULL; i++) {
         if (strcmp(word, words[i]) == 0) {
             return i;
         }
@@ -100,7 +110,7 @@ static void parse_option(struct bench_options *o, int found)
     } else if (found == 't') {
         o->seconds = bench_parse_number(optarg, 1, BENCH_SECONDS_MAX);
     } else if (found == 'v') {
-        o->variant = find_word(running->variants, INT16_MAX, optarg, "an unknown variant");
+        o->variant = find_word(running->variants, optarg, "an unknown variant");
     } else if (found == 'k' && is_source) {
         o->peer_count = bench_parse_number(optarg, 1, BENCH_PEER_COUNT_MAX);
     } else if (found == 's' && is_source) {
@@ -126,8 +136,10 @@ void bench_parse(struct bench_options *o, const struct bench_program *program, i
         bench_fail_usage("a mode is missing");
     }
     *o = (struct bench_options){ .port = UINT64_MAX, .peer_count = 1, .payload_bytes = 1200 };
-    o->mode = (enum bench_mode)find_word(mode_names, program->mode_count, argv[1],
-                                         "a mode that this program does not know");
+    o->mode = (enum bench_mode)find_word(mode_names, argv[1], "an unknown mode");
+    if ((int)o->mode >= program->mode_count) {
+        bench_fail_usage("a mode that this program does not have");
+    }
     int found;
     optind = 2;
     while ((found = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -252,7 +264,7 @@ static uint64_t read_cpu_us(void)
 
 void bench_begin(int fd)
 {
-    struct sockaddr_in own;
+    struct sockaddr_in own = { 0 };
     socklen_t own_len = sizeof own;
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0) {
         bench_fail("getsockname");

@@ -35,6 +35,7 @@ struct bench_program {
     const char *name;
     const char *const *variants; /* ends with NULL; the first is the default. NULL: has none */
     int mode_count;              /* of enum bench_mode, from the first on */
+    const char *usage;           /* of a program with a command line of its own */
 };
 
 struct bench_options {

@@ -10,10 +10,11 @@ shows medians, and as +- the standard error of the mean ratio. Only loopback tra
 is ended within a bound.
 
 A contestant is NAME=COMMAND, where the word {mode} in the command stands for echo, sink or source
-(without it the mode comes after the program), or a bare NAME: raw is raw_mmsg, any other name is
-kirim-bench with --variant NAME.
+(without it the mode comes after the program), or a bare NAME: one of those that --help lists, or
+else kirim-bench with --variant NAME. The cases own-N have no other end: the preloaded shim stands
+in the kernel's place, and what is measured is the contestant's own work, with the shim's.
 
-Sources: sched_setaffinity(2), proc(5) (schedstat).
+Sources: sched_setaffinity(2), proc(5) (schedstat), ld.so(8).
 """
 
 import argparse
@@ -35,15 +36,35 @@ END_SECONDS_MAX = 5  # from SIGTERM, or the end of the run, to RESULT and exit
 LINE_BYTES_MAX = 4096
 WINDOW = 256
 
-# The contestant's mode, the peers, the payload, and what the other end is.
+OWN_COUNT = 2000000  # datagrams of a run against the shim
+
+# The contestant's mode, the peers, the payload, and what the other end is. For the shim: the burst.
 CASES = {
     "echo-64-peers": ("echo", 64, 64, "load"),
     "echo-1000-peers": ("echo", 1000, 64, "load"),
     "echo-1-peer": ("echo", 1, 64, "load"),
+    "echo-trains": ("echo", 1, 64, "trains"),
     "sink": ("sink", 1, 64, "source"),
     "sink-trains": ("sink", 1, 64, "flood"),
     "source": ("source", 1, 1200, "drain"),
     "source-1000-peers": ("source", 1000, 1200, "drain"),
+    "own-64": ("echo", 64, 64, "shim"),
+    "own-8": ("echo", 64, 8, "shim"),
+    "own-1": ("echo", 64, 1, "shim"),
+}
+
+# Contestants with a name: the program, and its arguments behind the mode.
+KNOWN = {
+    "raw": ["raw_mmsg"],
+    "raw-gro": ["raw_gro"],
+    "raw-select": ["raw_select"],
+    "libuv": ["peer_libuv"],
+    "libuv-mmsg": ["peer_libuv", "--variant", "mmsg"],
+    "libuv-send": ["peer_libuv", "--variant", "send"],
+    "libevent-drain": ["peer_libevent"],
+    "libevent-one": ["peer_libevent", "--variant", "one"],
+    "asio": ["peer_asio"],
+    "asio-sync": ["peer_asio", "--variant", "sync"],
 }
 
 
@@ -54,7 +75,7 @@ class BenchError(Exception):
 class Child:
     """One pinned process that prints READY and RESULT; killed at the end whatever happens."""
 
-    def __init__(self, command, cpu):
+    def __init__(self, command, cpu, env=None):
         self.command = shlex.join(command)
         self.pending = b""
         try:
@@ -62,6 +83,7 @@ class Child:
                 command,
                 stdout=subprocess.PIPE,
                 bufsize=0,
+                env=None if env is None else {**os.environ, **env},
                 preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
             )
         except OSError as err:
@@ -137,11 +159,24 @@ def read_softirq_ns(schedstat):
     return int(schedstat.read_text(encoding="ascii").split()[0]) if schedstat else 0
 
 
+def list_reactors(bin_dir):
+    """Returns the reactors of the build that have sockets."""
+    program = f"{bin_dir}/kirim-bench"
+    try:
+        text = subprocess.run([program, "--help"], check=True, capture_output=True, text=True,
+                              timeout=START_SECONDS_MAX).stdout
+    except (OSError, subprocess.SubprocessError) as err:
+        raise BenchError(f"{program}: {err} (is it built?)") from err
+    names = text.partition("reactors of this build:")[2].split()
+    return [name for name in names if name != "sim"]
+
+
 def parse_contestant(text, bin_dir):
     """Returns (name, command words, with {mode} among them)."""
     name, equals, command = text.partition("=")
-    if not equals and name == "raw":
-        return name, [f"{bin_dir}/raw_mmsg", "{mode}"]
+    if not equals and name in KNOWN:
+        program, *rest = KNOWN[name]
+        return name, [f"{bin_dir}/{program}", "{mode}", *rest]
     if not equals:
         return name, [f"{bin_dir}/kirim-bench", "{mode}", "--variant", name]
     words = shlex.split(command)
@@ -159,6 +194,7 @@ def run_server(args, command, peers, size, other_end):
             raise BenchError(f"{server.command}: READY names no port")
         load = {
             "load": [f"{args.bin_dir}/load", "--window", str(WINDOW)],
+            "trains": [f"{args.bin_dir}/load", "--trains", "--window", str(WINDOW)],
             "flood": [f"{args.bin_dir}/load", "--flood"],
             "source": [f"{args.bin_dir}/raw_mmsg", "source"],
         }[other_end]
@@ -181,12 +217,26 @@ def run_source(args, command, peers, size):
         return result, receiver.wait_result(1)
 
 
+def run_own(args, command, peers, burst):
+    """One run of an echo against the shim, which ends it."""
+    env = {"LD_PRELOAD": f"{args.bin_dir}/libshim.so", "SHIM_COUNT": str(OWN_COUNT),
+           "SHIM_PEERS": str(peers), "SHIM_BURST": str(burst)}
+    with Child([*command, "--port", "0"], args.server_cpu, env) as server:
+        server.wait_ready()
+        result = server.wait_result(args.seconds)
+    if result["rx"] != OWN_COUNT:
+        raise BenchError(f"{server.command}: rx={result['rx']} of {OWN_COUNT} that the shim gave")
+    return result, result
+
+
 def measure(args, command, schedstat):
     """Runs one contestant once and returns its figures."""
     mode, peers, size, other_end = CASES[args.case]
     command = [mode if word == "{mode}" else word for word in command]
     softirq_ns = read_softirq_ns(schedstat)
-    if mode == "source":
+    if other_end == "shim":
+        result, other = run_own(args, command, peers, size)
+    elif mode == "source":
         result, other = run_source(args, command, peers, size)
     else:
         result, other = run_server(args, command, peers, size, other_end)
@@ -245,6 +295,8 @@ def summarise(runs):
         row = {"name": name, "ratio": statistics.median(ratios)}
         row["ratio_error"] = estimate_error(ratios)
         row |= {"ratio_min": min(ratios), "ratio_max": max(ratios)}
+        row["rate_ratio"] = statistics.median(own["rate"] / base["rate"]
+                                              for own, base in zip(figures, first))
         for key in ("ns", "rate", "busy", "per_call", "lost"):
             row[key] = statistics.median(run[key] for run in figures)
         rows.append(row)
@@ -254,24 +306,25 @@ def summarise(runs):
 def print_table(args, rows):
     """Prints the medians for people."""
     mode, peers, size, other_end = CASES[args.case]
-    print(
-        f"case {args.case}: {mode}, {peers} peer(s), {size} bytes, other end: {other_end}; "
-        f"{args.repetitions} x {args.seconds} s, CPU {args.server_cpu} against {args.load_cpu}"
-    )
+    what = f"{size} bytes, other end: {other_end}"
+    length = f"{args.seconds} s, CPU {args.server_cpu} against {args.load_cpu}"
+    if other_end == "shim":
+        what = f"bursts of {size}, the shim in the kernel's place"
+        length = f"{OWN_COUNT} datagrams, CPU {args.server_cpu}"
+    print(f"case {args.case}: {mode}, {peers} peer(s), {what}; {args.repetitions} x {length}")
     width = max(len("contestant"), *(len(row["name"]) for row in rows))
     print(
         f"{'contestant':<{width}}  {'ns/datagram':>11}  {'ratio':>5}  {'+-':>4}  "
         f"{'min..max':>10}  "
-        f"{'datagrams/s':>11}  {'busy':>5}  {'per call':>8}  {'lost':>6}"
+        f"{'datagrams/s':>11}  {'ratio':>5}  {'busy':>5}  {'per call':>8}  {'lost':>6}"
     )
     for row in rows:
         error = "" if row["ratio_error"] is None else f"{row['ratio_error']:.2f}"
         spread = f"{row['ratio_min']:.2f}..{row['ratio_max']:.2f}"
         print(
-            f"{row['name']:<{width}}  {row['ns']:>11.0f}  {row['ratio']:>5.2f}  {error:>4}  "
-            f"{spread:>10}  "
-            f"{row['rate']:>11.0f}  {row['busy']:>5.0%}  {row['per_call']:>8.1f}  "
-            f"{row['lost']:>6.1%}"
+            f"{row['name']:<{width}}  {row['ns']:>11.1f}  {row['ratio']:>5.2f}  {error:>4}  "
+            f"{spread:>10}  {row['rate']:>11.0f}  {row['rate_ratio']:>5.2f}  {row['busy']:>5.0%}  "
+            f"{row['per_call']:>8.1f}  {row['lost']:>6.1%}"
         )
     sys.stdout.flush()
 
@@ -280,7 +333,8 @@ def parse_args():
     """Returns the command line, with a list of cases and of contestants."""
     default_bin = os.path.relpath(pathlib.Path(__file__).resolve().parent.parent / "build" / "bin")
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="contestants: " + ", ".join(f"{n} ({' '.join(c)})" for n, c in KNOWN.items()),
     )
     parser.add_argument("contestants", nargs="*", default=["raw", "epoll", "select"],
                         metavar="NAME[=COMMAND]", help="default: raw epoll select")

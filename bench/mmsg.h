@@ -13,6 +13,7 @@
 #include "common.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 struct mmsg {
     int fd;
@@ -87,7 +88,7 @@ static inline void mmsg_echo(struct mmsg *m, unsigned count)
 }
 
 /* Serves a readable socket until it is empty. */
-static inline void mmsg_serve(struct mmsg *m, int is_echo)
+static inline void mmsg_serve(struct mmsg *m, bool is_echo)
 {
     unsigned count = BENCH_BATCH_COUNT;
     while (count == BENCH_BATCH_COUNT && !bench_is_stop_asked) {

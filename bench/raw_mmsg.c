@@ -14,9 +14,10 @@
 #include "mmsg.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
-static const struct bench_program program = { "raw_mmsg", NULL, BENCH_MODE_COUNT };
+static const struct bench_program program = { .name = "raw_mmsg", .mode_count = BENCH_MODE_COUNT };
 
 static void watch(int epoll, int fd)
 {
@@ -37,7 +38,7 @@ static int open_epoll(int fd)
     return epoll;
 }
 
-static void run_server(struct mmsg *m, int epoll, int is_echo)
+static void run_server(struct mmsg *m, int epoll, bool is_echo)
 {
     struct epoll_event events[2];
     while (!bench_is_stop_asked) {

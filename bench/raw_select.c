@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/select.h>
 
-static const struct bench_program program = { "raw_select", NULL, BENCH_SOURCE };
+static const struct bench_program program = { .name = "raw_select", .mode_count = BENCH_SOURCE };
 
 static void run_server(struct mmsg *m, bool is_echo)
 {

@@ -67,6 +67,7 @@ need_for_build() {
     need cmake "makes the build" command -v cmake
     need make "runs the build" command -v make
     need pkg-config "finds the libraries the build may use" command -v pkg-config
+    need libevent-dev "the library under one of the reactors" pkg-config --exists libevent_core
 }
 
 need_for_tests() {

@@ -195,6 +195,12 @@ static void apply_option(struct parser *p, const struct cli_option *o, const cha
     if (o->text != NULL) {
         *o->text = value;
     }
+    if (o->list != NULL) {
+        if (o->list->count == o->list->max) {
+            cli_fail_usage(cli, "%s: at most %zu here", o->name, o->list->max);
+        }
+        o->list->item[o->list->count++] = value;
+    }
     if (o->number != NULL && !cli_parse_number(value, o->number_min, o->number_max, o->number)) {
         cli_fail_usage(cli, "%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, o->name, value,
                        o->number_min, o->number_max);

@@ -14,7 +14,7 @@
 
 enum {
     CLI_LISTEN_MAX = 16, /* addresses that --listen may name */
-    CLI_OPERAND_MAX = 1, /* words beside the options */
+    CLI_OPERAND_MAX = 3, /* words beside the options */
     CLI_SUCCESS = 0,     /* exit status */
     CLI_FAILURE = 1,
     CLI_USAGE = 2
@@ -27,7 +27,14 @@ enum {
 #define CLI_FORMAT(at, first)
 #endif
 
-/* One option. Its kind is what it writes to: `number`, `text`, or, without a value, `is_given`. */
+/* Where the values of an option go that may be given more than once. */
+struct cli_list {
+    const char **item;
+    size_t count, max;
+};
+
+/* One option. Its kind is what it writes to: `number`, `text`, `list`, or, without a value,
+ * `is_given`. */
 struct cli_option {
     const char *name;  /* with its dashes: "--count" */
     const char *value; /* what --help calls the value; NULL: there is none */
@@ -35,6 +42,7 @@ struct cli_option {
     uint64_t *number;
     uint64_t number_min, number_max;
     const char **text;
+    struct cli_list *list;
     bool *is_given; /* set to true if the option stands there; may be NULL */
 };
 

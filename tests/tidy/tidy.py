@@ -130,7 +130,7 @@ def check_opening(source):
         yield 1, "the file does not begin with `/* SPDX-License-Identifier: MIT`"
         return
     body = re.sub(r"[\s*/]+", " ", source.comments[0][1].split("\n", 1)[1]).strip()
-    if len(body) < 30:
+    if len(body) < 20:
         yield 1, "the opening comment does not say what the file is for"
 
 
