@@ -170,6 +170,17 @@ static bool match_answer(struct kirim_dns_query *query, struct kirim_dns_span wi
     return true;
 }
 
+/* Gives the question of an answer the case that the caller wrote, and with it the owners that point
+ * to it. The random case has done its work, and means nothing to people. */
+static void restore_case(struct kirim_dns_query *query)
+{
+    const struct kirim_dns_name *const name = &query->options.name;
+    if (query->options.is_case_mixed && query->answer.has_question) {
+        memcpy(query->answer_wire + KIRIM_DNS_HEADER_BYTES, name->wire, name->bytes);
+        query->answer.question.name = *name;
+    }
+}
+
 bool kirim_dns_query_input(struct kirim_dns_query *query, struct kirim_dns_span wire,
                            const struct kirim_addr *peer, uint64_t now_ns)
 {
@@ -185,6 +196,7 @@ bool kirim_dns_query_input(struct kirim_dns_query *query, struct kirim_dns_span 
     if (is_server_failure(&query->answer) && !is_last && ask_next(query, now_ns)) {
         return true;
     }
+    restore_case(query);
     end_query(query, KIRIM_DNS_QUERY_ANSWERED, KIRIM_OK);
     return true;
 }

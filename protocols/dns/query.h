@@ -82,7 +82,8 @@ struct kirim_dns_query {
     struct kirim_dns_query_ignored ignored;
     struct kirim_dns_question question; /**< As it is sent. */
     uint16_t id;
-    struct kirim_dns_message answer; /**< Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. */
+    /** Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. Its question has the case of `options`. */
+    struct kirim_dns_message answer;
     uint8_t answer_wire[KIRIM_DNS_UDP_BYTES];
 };
 

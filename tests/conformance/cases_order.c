@@ -147,6 +147,12 @@ static void retried_datagram_keeps_its_place(struct ks *t)
     ks_spy_refuse(t, KIRIM_ECONNRESET, 111, 4, 1); /* somebody else's error, given to number 4 */
     KS_EXPECT_NUMBERS(b, 0, 10);
     KS_EXPECT_END(b, a);
+    KS_UNTIL(t, a->failed_count == 1); /* told as what the network reported, and nothing was lost */
+    KS_EQ(KIRIM_EVENT_PEER_ERROR, a->event.kind);
+    KS_ERR(KIRIM_ECONNRESET, a->event.err);
+    KS_EQ(111, a->event.system_code);
+    KS_CHECK(kirim_addr_equal(&b->addr, &a->event.peer));
+    KS_EQ(11, ks_stats(a).tx_datagrams);
 }
 
 static void lost_datagram_leaves_a_gap_only(struct ks *t)

@@ -172,6 +172,42 @@ static void opening(struct ks *t)
     kc_scene_fini(&s);
 }
 
+/* ---- what is over when a callback returns -------------------------------------------------- */
+
+static void commit_too_late(struct ks_timer *timer)
+{
+    const struct kc_scene *s = timer->ctx;
+    const struct kirim_msg msg = { .peer = &s->b->addr };
+    const struct kirim_datagram d = { .data = (uint8_t *)&timer->mark,
+                                      .bytes = 1,
+                                      .peer = s->b->addr };
+    const struct kirim_buf one = { &timer->mark, 1 };
+    const struct kirim_msg lent = { &one, &s->b->addr, NULL, 1, 0 };
+    KS_ERR(KIRIM_EINVAL, kirim_endpoint_commit(s->a->ep, 1, &msg));
+    KS_ERR(KIRIM_EINVAL, ks_post_msg(s->a, &lent, s->t->mode | KIRIM_SEND_LENT, NULL));
+    KS_ERR(KIRIM_EINVAL, kirim_endpoint_reply(s->a->ep, &d, 1, NULL));
+}
+
+static void reserve_only(struct kc_scene *s)
+{
+    struct ks_timer *timer = ks_timer(s->t, 't');
+    void *room = NULL;
+    timer->ctx = s;
+    timer->hook = commit_too_late;
+    ks_arm_in(timer, 0); /* in the same turn, if its timers are still to come */
+    KS_OK(kirim_endpoint_reserve(s->a->ep, 10, &room));
+}
+
+static void lending(struct ks *t)
+{
+    struct kc_scene s;
+    kc_scene_init(&s, t);
+    kc_scene_play(&s, reserve_only);
+    KS_UNTIL(t, t->trace_count == 1);
+    KS_EXPECT_END(s.b, s.a);
+    kc_scene_fini(&s);
+}
+
 /* ---- what a callback may not do -------------------------------------------------------------- */
 
 static void turn_inside(struct kc_scene *s)
@@ -207,6 +243,7 @@ static const struct kc_case cases[] = {
     KC_PLACES("operation_is_cancelled_in_", "S49 S22", cancelling, KC_SPY, KC_MODES),
     KC_PLACES("queue_is_discarded_in_", "S27 S49", discarding, KC_SPY, 0),
     KC_PLACES("endpoint_is_opened_in_", "", opening, KC_LIVE, KC_MODES),
+    KC_PLACES("what_was_lent_is_over_after_", "", lending, KC_LIVE, KC_MODES),
     KC_PLACES("turns_and_waits_are_refused_in_", "S17 S22", turning, KC_CHECKED, 0),
 };
 

@@ -73,6 +73,33 @@ static void byte_bound_is_exact(struct ks *t)
     KS_EXPECT(b, bytes, 4000);
 }
 
+/* Bytes that were dropped hold nothing any more, whichever way they went. */
+static void dropped_bytes_make_room(struct ks *t)
+{
+    struct ks_node *a = open_bounded(t, 0, 3000);
+    struct ks_node *b = ks_node(t);
+    for (int round = 0; round < 3; round++) {
+        ks_spy_block(t);
+        KS_OK(ks_send(a, bytes, 2000, &b->addr, NULL));
+        KS_ERR(KIRIM_EWOULDBLOCK, ks_send(a, bytes, 1001, &b->addr, NULL));
+        KS_OK(ks_send(a, bytes, 1000, &b->addr, NULL));
+        ks_turn(t);
+        if (round == 0) {
+            KS_OK(kirim_endpoint_discard(a->ep, NULL));
+        } else if (round == 1) {
+            ks_spy_refuse(t, KIRIM_ENOBUFS, 105, 0, 2);
+            ks_spy_unblock(t);
+            KS_UNTIL(t, a->failed_count == 2);
+        } else {
+            ks_spy_unblock(t);
+            KS_EXPECT(b, bytes, 2000);
+            KS_EXPECT(b, bytes, 1000);
+        }
+    }
+    ks_spy_unblock(t);
+    KS_EXPECT_END(b, a);
+}
+
 static void writable_comes_once(struct ks *t)
 {
     struct ks_node *a = open_bounded(t, 4, 0);
@@ -191,6 +218,7 @@ static void bounds_are_checked(struct ks *t)
 static const struct kc_case cases[] = {
     KC("queue_takes_n_datagrams_and_not_one_more", "S46", count_bound_is_exact, KC_SPY, KC_SPIED),
     KC("queue_takes_n_bytes_and_not_one_more", "S46", byte_bound_is_exact, KC_SPY, KC_SPIED),
+    KC("dropped_bytes_make_room", "S46", dropped_bytes_make_room, KC_SPY, KC_SPIED),
     KC("writable_comes_once_for_each_refusal_at_the_bound", "S46", writable_comes_once, KC_SPY,
        KC_SPIED),
     KC("writable_needs_a_refusal", "S46", writable_needs_a_refusal, KC_SPY, KC_SPIED),

@@ -12,6 +12,7 @@ import readme
 
 CC = os.environ.get("KIRIM_CC", "cc")
 LIBRARY = pathlib.Path(os.environ.get("KIRIM_LIBRARY", "build/libkirim.a")).resolve()
+LINK = [name for name in os.environ.get("KIRIM_LINK", "").split(":") if name]
 SANITIZE = os.environ.get("KIRIM_SANITIZE", "")
 
 
@@ -24,7 +25,7 @@ class Readme(unittest.TestCase):
                        f"-I{readme.SOURCE / 'lib/include'}", "-o", f"{directory}/hello",
                        str(source), str(LIBRARY), f"-Wl,-rpath,{LIBRARY.parent}"]
             if LIBRARY.suffix == ".a":
-                command.append("-DKIRIM_STATIC")
+                command += ["-DKIRIM_STATIC", *(f"-l{name}" for name in LINK)]
             if SANITIZE:
                 command.append(f"-fsanitize={SANITIZE}")
             done = subprocess.run(command, capture_output=True, text=True, check=False,

@@ -7,9 +7,10 @@
     mutate.py apply NAME OUTPUT     writes the changed file
     mutate.py run --build DIR [--jobs N] [--only NAME]...
 
-`run` configures DIR once for each mutant with -DKIRIM_MUTANT=NAME, builds the conformance program and runs it on
-the reactors below until it fails. A mutant is killed if the program fails, crashes or hangs; it survives if all
-pass. Exit status: 0 if every mutant was killed and the suite passes without one, 1 if not, 2 for wrong usage.
+`run` configures DIR once for each mutant with -DKIRIM_MUTANT=NAME, builds the conformance program
+and runs it on the reactors below until it fails. A mutant is killed if the program fails, crashes
+or hangs; it survives if all pass. Exit status: 0 if every mutant was killed and the suite passes
+without one, 1 if not, 2 for wrong usage.
 """
 import argparse
 import pathlib
@@ -49,7 +50,7 @@ def mutated(mutants, name):
     _, path, old, new = mutants[name]
     text = (TREE / path).read_text()
     if text.count(old) != 1:
-        sys.exit(f"mutants.txt: {name}: its text stands {text.count(old)} times in {path}, not once")
+        sys.exit(f"mutants.txt: {name}: its text stands {text.count(old)} times in {path}")
     return text.replace(old, new)
 
 
@@ -78,11 +79,11 @@ def verdict(directory):
             done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, errors="replace", timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
-            return f"{reactor}/{family}: hangs"
+            return f"{reactor}-{family} hangs"
         if done.returncode != 0:
-            told = [l for l in done.stdout.splitlines() if ":F:" in l or ":E:" in l]
-            first = told[0].strip()[-70:] if told else f"exit status {done.returncode}"
-            return f"{reactor}/{family}: {first}"
+            told = [l for l in done.stdout.splitlines() if l.startswith("FAILED: ")]
+            first = told[0].split(":")[1].strip() if told else f"exit status {done.returncode}"
+            return first if told else f"{reactor}-{family} {first}"
     return None
 
 
@@ -100,8 +101,8 @@ def run(mutants, args):
         build(directory, name, args.jobs)
         why = verdict(directory)
         seconds = time.monotonic() - start
-        print(f"{'killed  ' if why else 'SURVIVES'} {name:24} {seconds:5.1f} s  {why or mutants[name][0]}",
-              flush=True)
+        word = "killed  " if why else "SURVIVES"
+        print(f"{word} {name:24} {seconds:5.1f} s  {why or mutants[name][0]}", flush=True)
         if why is None:
             survivors.append(name)
     print(f"mutants: {len(names)} planted, {len(names) - len(survivors)} killed, "
@@ -110,7 +111,7 @@ def run(mutants, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Plants faults and shows that the suite finds them.")
+    parser = argparse.ArgumentParser(description="Plants faults and shows that they are found.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list")
     for verb in ("file", "apply"):
