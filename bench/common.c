@@ -33,7 +33,7 @@ static const struct bench_program *running;
 static uint64_t start_wall_us;
 static uint64_t start_cpu_us;
 
-/* ---- command line --------------------------------------------------------------------------- */
+/* ---- command line ---------------------------------------------------------------------------- */
 
 void bench_fail(const char *what)
 {
@@ -150,7 +150,7 @@ void bench_parse(struct bench_options *o, const struct bench_program *program, i
     }
 }
 
-/* ---- sockets -------------------------------------------------------------------------------- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 /* The forced form passes the system's limit but needs a privilege; the plain one is cut to it. */
 static void set_buffer(int fd, int forced_option, int plain_option)
@@ -217,7 +217,7 @@ void bench_wait_writable(int fd)
     }
 }
 
-/* ---- a run ---------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void ask_stop(int signal_number)
 {

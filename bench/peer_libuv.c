@@ -62,7 +62,7 @@ static void check(int status, const char *what)
     }
 }
 
-/* ---- sending -------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void on_sent(uv_udp_send_t *send, int status)
 {
@@ -117,7 +117,7 @@ static void send_datagram(struct peer *p, const uv_buf_t buf[2], const struct so
     }
 }
 
-/* ---- echo and sink -------------------------------------------------------------------------- */
+/* ---- echo and sink --------------------------------------------------------------------------- */
 
 static void on_memory(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *buf)
 {
@@ -144,7 +144,7 @@ static void on_received(uv_udp_t *udp, ssize_t bytes, const uv_buf_t *buf,
     }
 }
 
-/* ---- source --------------------------------------------------------------------------------- */
+/* ---- source ---------------------------------------------------------------------------------- */
 
 static void on_idle(uv_idle_t *idle)
 {
@@ -165,7 +165,7 @@ static void on_idle(uv_idle_t *idle)
     }
 }
 
-/* ---- the run -------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static void on_stop(uv_poll_t *poll, int status, int events)
 {

@@ -83,7 +83,7 @@ static void set_segments(struct gro *g, unsigned i, size_t segment_bytes, unsign
     }
 }
 
-/* ---- echo and sink -------------------------------------------------------------------------- */
+/* ---- echo and sink --------------------------------------------------------------------------- */
 
 /* Each pass sends, drops or waits for room; a stop ends the waiting. */
 static void send_packets(struct gro *g, unsigned count)
@@ -178,7 +178,7 @@ static void run_server(struct gro *g, bool is_echo)
     }
 }
 
-/* ---- source --------------------------------------------------------------------------------- */
+/* ---- source ---------------------------------------------------------------------------------- */
 
 /* A train for each of some packets if there is one peer, else a datagram for each peer in turn;
  * every datagram is gathered from a header of its own and the common rest. */

@@ -61,7 +61,7 @@ static struct {
     long (*syscall)(long, ...);
 } real;
 
-/* ---- the state ------------------------------------------------------------------------------ */
+/* ---- the state ------------------------------------------------------------------------------- */
 
 static uint64_t read_number(const char *name, uint64_t otherwise, uint64_t max)
 {
@@ -117,7 +117,7 @@ static bool is_udp(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_DGRAM;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
@@ -193,7 +193,7 @@ int select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struc
     return 1;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------ */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static void take_name(void *name)
 {
@@ -269,7 +269,7 @@ ssize_t shim_recvfrom(int fd, void *data, size_t bytes, int flags, struct sockad
     return PAYLOAD_BYTES;
 }
 
-/* ---- sending -------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 int sendmmsg(int fd, struct mmsghdr *vmessages, unsigned vlen, int flags)
 {

@@ -269,7 +269,7 @@ static bool measure_all(void)
     return true;
 }
 
-/* ---- what is counted ------------------------------------------------------------------------ */
+/* ---- what is counted ------------------------------------------------------------------------- */
 
 /* Each of the passes is a function of its own, by whose name instructions are counted; firing is
  * counted in ki_wheel_run. */

@@ -40,7 +40,7 @@ struct client {
     int status;
 };
 
-/* ---- printing ------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 /* Text as a JSON string; all of it is printable ASCII. */
 static void print_json_string(const char *text)
@@ -153,7 +153,7 @@ static void print_summary(struct client *c)
     }
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static void start_lookup(struct client *c, struct kirim_dns_lookup *lookup)
 {
@@ -209,7 +209,7 @@ static int run_client(struct client *c)
     return err < 0 ? cli_fail(&c->cli, err, "the loop ended") : c->status;
 }
 
-/* ---- the command line ----------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 /* "@ADDR:PORT" or "@ADDR", which is port 53. */
 static void parse_server(struct client *c, const char *text)

@@ -41,7 +41,7 @@ struct server {
     struct report report;
 };
 
-/* ---- kirim: the echo ------------------------------------------------------------------------ */
+/* ---- kirim: the echo ------------------------------------------------------------------------- */
 
 /* As in echod: what comes from where servers live is not answered, or two of them would play one
  * forged datagram back and forth for ever. */
@@ -95,7 +95,7 @@ static kirim_err listen_on(struct server *server, const struct kirim_addr *addr)
     return KIRIM_OK;
 }
 
-/* ---- evhttp: the pages ---------------------------------------------------------------------- */
+/* ---- evhttp: the pages ----------------------------------------------------------------------- */
 
 /* A datagram from inside a callback that is not kirim's. It is queued here, and leaves before the
  * base waits again. */
@@ -184,7 +184,7 @@ static bool open_http(struct server *server)
     return true;
 }
 
-/* ---- the program ---------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* Closes everything that would cause another event. Nothing breaks the dispatch: it ends because
  * nothing is left, once the endpoints have had their last callbacks. */

@@ -92,7 +92,7 @@ static struct endpoint_report report_on(struct kirim_endpoint *ep)
     return report;
 }
 
-/* ---- for people ----------------------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------------------ */
 
 static void put_endpoint_row(struct page *page, struct kirim_endpoint *ep)
 {
@@ -138,7 +138,7 @@ bool page_write_html(struct evbuffer *out, struct kirim_loop *loop)
     return !page.is_short;
 }
 
-/* ---- for collectors ------------------------------------------------------------------------- */
+/* ---- for collectors -------------------------------------------------------------------------- */
 
 /* The lines that come before a metric's values. */
 static void put_head(struct page *page, const char *prefix, const struct figure *f)

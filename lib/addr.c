@@ -24,7 +24,7 @@ static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0
 static const uint8_t nat64_prefix[12] = { 0x00, 0x64, 0xff, 0x9b };
 static const uint8_t ipv6_loopback[IPV6_BYTES] = { [15] = 1 };
 
-/* ---- values ------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static struct kirim_addr pack_addr(const uint8_t *bytes, size_t len, uint64_t word2)
 {
@@ -91,7 +91,7 @@ bool kirim_addr_is_multicast(const struct kirim_addr *a)
            (len == IPV6_BYTES && bytes[0] == 0xff);
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct cursor {
     const char *at;
@@ -287,7 +287,7 @@ kirim_err kirim_addr_parse(const char *text, struct kirim_addr *out)
     return parse_ipv4_text(c, out) || parse_ipv6_text(c, out) ? KIRIM_OK : KIRIM_EINVAL;
 }
 
-/* ---- writing ----------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Text that grows; KIRIM_ADDR_TEXT_BYTES is enough for all that is written here. */
 struct writer {

@@ -118,8 +118,7 @@ struct kirim_loop {
     struct kirim_datagram batch[KI_BATCH_MAX];
 };
 
-/* ---- send.c, flush.c: the way out
- * ------------------------------------------------------------------- */
+/* ---- send.c, flush.c: the way out ------------------------------------------------------------ */
 
 /* Submits what waits, as far as the reactor takes it. */
 void ki_endpoint_submit(struct kirim_endpoint *ep);
@@ -161,8 +160,7 @@ void ki_endpoint_notice(struct kirim_endpoint *ep);
 /* Tells what is to be told: failed sends, a peer's error, writable. In a turn. */
 void ki_endpoint_tell(struct kirim_endpoint *ep);
 
-/* ---- op.c
- * ------------------------------------------------------------------------------------------- */
+/* ---- op.c ------------------------------------------------------------------------------------ */
 
 /* Puts an idle operation into flight for entry `number`. */
 void ki_op_start(struct kirim_op *op, struct kirim_endpoint *ep, uint64_t number);
@@ -179,8 +177,7 @@ void ki_ops_deliver(struct kirim_loop *loop);
 /* Expiry of an endpoint's op_timer. */
 void ki_ops_expire(struct kirim_timer *timer);
 
-/* ---- endpoint.c, turn.c, loop.c, guest.c, remote.c
- * -------------------------------------------------- */
+/* ---- endpoint.c, turn.c, loop.c, guest.c, remote.c ------------------------------------------- */
 
 /* Whether its last callback is due. */
 bool ki_endpoint_is_drained(const struct kirim_endpoint *ep);

@@ -21,8 +21,7 @@ enum {
                      KIRIM_ENDPOINT_RECEIVE_CONTROL | KIRIM_ENDPOINT_ADOPT
 };
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Checks what the core can know, and fills in the defaults. */
 static kirim_err check_options(const struct kirim_loop *loop, struct kirim_endpoint_options *o)
@@ -152,8 +151,7 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
     return KIRIM_OK;
 }
 
-/* ---- telling
- * ---------------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 /* Makes the event of a lost entry from what lose() left in it. */
 static struct kirim_event lost_event(const struct kirim_endpoint *ep, const struct ki_entry *e)
@@ -215,8 +213,7 @@ void ki_endpoint_tell(struct kirim_endpoint *ep)
     }
 }
 
-/* ---- closing
- * ---------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void cancel_timers(struct kirim_endpoint *ep)
 {
@@ -319,8 +316,7 @@ void ki_endpoint_finish_close(struct kirim_endpoint *ep)
     bury(loop, ep);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct kirim_addr kirim_endpoint_local(const struct kirim_endpoint *ep)
 {

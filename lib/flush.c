@@ -12,8 +12,7 @@
 
 #include <string.h>
 
-/* ---- lists
- * ------------------------------------------------------------------------------------------ */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 void ki_endpoint_soil(struct kirim_endpoint *ep)
 {
@@ -39,8 +38,7 @@ void ki_endpoint_notice(struct kirim_endpoint *ep)
     }
 }
 
-/* ---- ends of entries
- * -------------------------------------------------------------------------------- */
+/* ---- ends of entries ------------------------------------------------------------------------- */
 
 /* The queue's head has moved: an empty queue starts anew, and whoever waits for room may be told.
  */
@@ -192,8 +190,7 @@ size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason)
     return count;
 }
 
-/* ---- submitting
- * ------------------------------------------------------------------------------------- */
+/* ---- submitting ------------------------------------------------------------------------------ */
 
 /* Accounts for the first `taken` entries from `next` on. */
 static void account(struct kirim_endpoint *ep, uint64_t taken)
@@ -394,8 +391,7 @@ void ki_endpoint_keep_lent(struct kirim_endpoint *ep)
     }
 }
 
-/* ---- what the reactor tells
- * ------------------------------------------------------------------------- */
+/* ---- what the reactor tells ------------------------------------------------------------------ */
 
 void ki_port_writable(struct ki_port *p)
 {
@@ -474,8 +470,7 @@ void ki_entry_finish(struct ki_port *p, uint64_t number, kirim_err err, int sys_
     ki_endpoint_trim(ep);
 }
 
-/* ---- the calls
- * -------------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 kirim_err kirim_endpoint_flush(struct kirim_endpoint *ep)
 {

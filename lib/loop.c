@@ -19,8 +19,7 @@ enum {
     SLOT_COUNT_MAX = 4096
 };
 
-/* ---- whose thread
- * ----------------------------------------------------------------------------------- */
+/* ---- whose thread ---------------------------------------------------------------------------- */
 
 #if KIRIM_CHECKS
 /* Its address differs in every thread that lives; nothing is ever stored in it. */
@@ -47,8 +46,7 @@ void kirim_loop_own(struct kirim_loop *loop)
     loop->thread = this_thread();
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 const char *kirim_reactor_name(size_t index)
 {
@@ -179,8 +177,7 @@ fail_loop:
     return err;
 }
 
-/* ---- closing
- * ---------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 /* Turns without arrivals, until no endpoint is left. */
 static void drain_endpoints(struct kirim_loop *loop)
@@ -230,8 +227,7 @@ kirim_err kirim_loop_close(struct kirim_loop *loop)
     return KIRIM_OK;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 uint64_t kirim_loop_deadline(struct kirim_loop *loop)
 {
@@ -336,8 +332,7 @@ bool kirim_loop_is_stopping(struct kirim_loop *loop)
     return loop->is_stopping != 0;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 uint64_t kirim_loop_now(struct kirim_loop *loop)
 {

@@ -30,8 +30,7 @@ enum {
         64 /* most datagrams that receive() is asked for, most entries that submit() is given */
 };
 
-/* ---- the send queue as a reactor sees it
- * ----------------------------------------------------------- */
+/* ---- the send queue as a reactor sees it ----------------------------------------------------- */
 
 /* `status` of an entry: its state in the lowest two bits, flags above. */
 enum {
@@ -71,8 +70,7 @@ struct ki_refusal {
         entries; /* how many were refused together, from the first that was not taken; at least 1 */
 };
 
-/* ---- ports and reactors
- * ---------------------------------------------------------------------------- */
+/* ---- ports and reactors ---------------------------------------------------------------------- */
 
 /* Out of receive(), in `rx_flags`. */
 enum {
@@ -232,8 +230,7 @@ struct ki_reactor_ops {
     void (*unwatch)(struct ki_reactor *r, struct kirim_guest *guest);
 };
 
-/* ---- what a reactor may tell the core: only inside wait() (driven: before the turn)
- * ----------------- */
+/* ---- what a reactor may tell the core: only inside wait() (driven: before the turn) ---------- */
 
 /* The port has something to receive. Merges. */
 static inline void ki_port_ready(struct ki_reactor *r, struct ki_port *p)
@@ -261,8 +258,7 @@ void ki_guest_ready(struct kirim_guest *guest, uint32_t events);
 /* Runs a turn of a driven loop. */
 void ki_loop_turn(struct kirim_loop *loop);
 
-/* ---- what the core lends a reactor
- * ------------------------------------------------------------------ */
+/* ---- what the core lends a reactor ----------------------------------------------------------- */
 
 /* Memory from the loop's allocator, zeroed; NULL if there is none. ki_free() wants the same size;
  * NULL is permitted. */

@@ -58,8 +58,7 @@ static void leave(struct kirim_remote *remote)
     atomic_fetch_sub(&remote->inside, 1);
 }
 
-/* ---- any thread
- * ------------------------------------------------------------------------------------- */
+/* ---- any thread ------------------------------------------------------------------------------ */
 
 struct kirim_remote *kirim_remote_retain(struct kirim_remote *remote)
 {
@@ -125,8 +124,7 @@ kirim_err kirim_remote_stop(struct kirim_remote *remote)
     return kirim_remote_wake(remote);
 }
 
-/* ---- the loop's thread
- * ------------------------------------------------------------------------------ */
+/* ---- the loop's thread ----------------------------------------------------------------------- */
 
 struct kirim_remote *kirim_loop_remote(struct kirim_loop *loop)
 {

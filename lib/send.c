@@ -17,8 +17,7 @@ enum {
     DSCP_MAX = 63
 };
 
-/* ---- checks
- * ----------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static size_t payload_bytes_max(int family)
 {
@@ -141,8 +140,7 @@ static kirim_err check_message(const struct kirim_endpoint *ep, const struct kir
     return KIRIM_OK;
 }
 
-/* ---- capturing
- * -------------------------------------------------------------------------------------- */
+/* ---- capturing ------------------------------------------------------------------------------- */
 
 /* Room in the ring for one more entry. */
 static kirim_err make_room(struct kirim_endpoint *ep)
@@ -245,8 +243,7 @@ static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg,
     return KIRIM_OK;
 }
 
-/* ---- the two modes
- * ---------------------------------------------------------------------------------- */
+/* ---- the two modes --------------------------------------------------------------------------- */
 
 static kirim_err send_queued(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
                              struct kirim_op *op, size_t bytes)
@@ -365,8 +362,7 @@ static kirim_err send_any(struct kirim_endpoint *ep, const struct kirim_msg *msg
     return send_queued(ep, msg, flags, op, bytes);
 }
 
-/* ---- the calls
- * -------------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 /* One buffer, nothing else to say: copied and posted. */
 static inline kirim_err send_plain(struct kirim_endpoint *ep, const void *data, size_t bytes,

@@ -25,8 +25,7 @@ static void tell_notices(struct kirim_loop *loop)
     }
 }
 
-/* ---- receiving
- * -------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static void report_rx_error(struct kirim_endpoint *ep)
 {
@@ -108,8 +107,7 @@ static void receive_ready(struct kirim_loop *loop)
     }
 }
 
-/* ---- timers
- * ----------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static void run_timers(struct kirim_loop *loop)
 {
@@ -122,8 +120,7 @@ static void run_timers(struct kirim_loop *loop)
     }
 }
 
-/* ---- the way out
- * ------------------------------------------------------------------------------------ */
+/* ---- the way out ----------------------------------------------------------------------------- */
 
 void ki_loop_flush(struct kirim_loop *loop)
 {
@@ -161,8 +158,7 @@ void ki_loop_finish_closings(struct kirim_loop *loop)
     }
 }
 
-/* ---- the turn
- * --------------------------------------------------------------------------------------- */
+/* ---- the turn -------------------------------------------------------------------------------- */
 
 bool ki_loop_has_work(const struct kirim_loop *loop)
 {

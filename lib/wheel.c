@@ -30,7 +30,7 @@ _Static_assert((KI_WHEEL_LEVEL_COUNT + 1) * KI_WHEEL_SLOT_COUNT < 1 << KI_WHEEL_
 _Static_assert(KI_WHEEL_TICK_SHIFT + KI_WHEEL_LEVEL_COUNT * KI_WHEEL_LEVEL_SHIFT >= 64,
                "the levels reach any deadline");
 
-/* ---- the pairing heap -------------------------------------------------------------------- */
+/* ---- the pairing heap ------------------------------------------------------------------------ */
 
 static bool is_earlier(const struct kirim_timer *a, const struct kirim_timer *b)
 {
@@ -123,7 +123,7 @@ static void unlink_from_heap(struct ki_wheel *w, struct kirim_timer *t)
     }
 }
 
-/* ---- the slots --------------------------------------------------------------------------- */
+/* ---- the slots ------------------------------------------------------------------------------- */
 
 /* Links `t`, whose tick is `tick`, later than the wheel's. */
 static void link_into_slot(struct ki_wheel *w, struct kirim_timer *t, uint64_t tick)
@@ -182,7 +182,7 @@ static uint64_t compute_first_tick(const struct ki_wheel *w, unsigned level, uns
     return (digits - digits % KI_WHEEL_SLOT_COUNT + index) << shift;
 }
 
-/* ---- both of them ------------------------------------------------------------------------ */
+/* ---- both of them ---------------------------------------------------------------------------- */
 
 static void link_into_heap(struct ki_wheel *w, struct kirim_timer *t)
 {

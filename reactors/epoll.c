@@ -67,7 +67,7 @@ static void forget(const struct epoll_reactor *r, int fd)
     }
 }
 
-/* ---- opening and closing -------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* Changes what a port waits for. */
 static kirim_err set_port_events(struct epoll_reactor *r, struct epoll_port *p, uint32_t events)
@@ -149,7 +149,7 @@ static kirim_err epoll_pollable(struct ki_reactor *reactor, intptr_t *out)
     return KIRIM_OK;
 }
 
-/* ---- ports and guests ----------------------------------------------------------------------- */
+/* ---- ports and guests ------------------------------------------------------------------------ */
 
 static kirim_err epoll_port_open(struct ki_reactor *reactor, struct ki_port *port,
                                  const struct kirim_endpoint_options *options)
@@ -217,7 +217,7 @@ static void epoll_unwatch(struct ki_reactor *reactor, struct kirim_guest *guest)
     forget(reactor_of(reactor), (int)guest->ki_descriptor);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void dispatch_port(struct epoll_reactor *r, struct epoll_port *p, uint32_t events)
 {

@@ -76,7 +76,7 @@ static struct libevent_reactor *reactor_of(struct ki_reactor *reactor)
     return (struct libevent_reactor *)reactor;
 }
 
-/* ---- notes ---------------------------------------------------------------------------------- */
+/* ---- notes ----------------------------------------------------------------------------------- */
 
 /* There is something for a turn. */
 static void note(struct libevent_reactor *r)
@@ -151,7 +151,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     r->is_turning = 0;
 }
 
-/* ---- the timer and the driver --------------------------------------------------------------- */
+/* ---- the timer and the driver ---------------------------------------------------------------- */
 
 /* Sees to it that the timer fires at `deadline_ns` or earlier, and is not readable before. One that
  * fires too early is left: that costs an empty turn, setting it costs a call each time. A child
@@ -228,7 +228,7 @@ static void libevent_rearm(struct ki_reactor *reactor, uint64_t deadline_ns, boo
     }
 }
 
-/* ---- opening and closing -------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static kirim_err want_writable(struct ki_posix *posix, struct ki_posix_port *port)
 {
@@ -373,7 +373,7 @@ static void libevent_close(struct ki_reactor *reactor)
     ki_free(reactor->loop, r, sizeof *r);
 }
 
-/* ---- ports ---------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 static void forget_port(struct libevent_port *p)
 {
@@ -417,7 +417,7 @@ static kirim_err libevent_port_close(struct ki_reactor *reactor, struct ki_port 
     return KIRIM_OK;
 }
 
-/* ---- guests --------------------------------------------------------------------------------- */
+/* ---- guests ---------------------------------------------------------------------------------- */
 
 /* Whether a descriptor is an endpoint's or a guest's already: libevent would not mind. */
 static bool is_watched(const struct libevent_reactor *r, intptr_t descriptor)
@@ -526,7 +526,7 @@ static void libevent_unwatch(struct ki_reactor *reactor, struct kirim_guest *gue
     free_guest(g);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /* A joined instance is asked only by the close of its loop, which has nothing to wait for: nothing
  * is ever in flight, and the base may be running. */

@@ -19,7 +19,7 @@ enum {
     SCOPED_FIRST_BYTE = 0xfe
 };
 
-/* ---- out ------------------------------------------------------------------------------------ */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 /* Appends one control message at `bytes`. Returns the new length. */
 static size_t append(struct ki_posix_control_out *out, size_t bytes, int level, int type,
@@ -77,7 +77,7 @@ size_t ki_control_write(struct ki_posix_control_out *out, const struct kirim_con
     return bytes;
 }
 
-/* ---- in ------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 /* Copies the data of a control message; false if it is not of this length. */
 static bool copy_data(const struct cmsghdr *c, void *out, size_t bytes)

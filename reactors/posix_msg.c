@@ -34,7 +34,7 @@ enum {
     SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL
 };
 
-/* ---- receive slots -------------------------------------------------------------------------- */
+/* ---- receive slots --------------------------------------------------------------------------- */
 
 /* An odd number of cache lines, so that the first lines of all slots are spread over the whole
  * cache. */
@@ -135,7 +135,7 @@ kirim_err ki_posix_rx_want_control(struct ki_posix *r)
     return KIRIM_OK;
 }
 
-/* ---- receive -------------------------------------------------------------------------------- */
+/* ---- receive --------------------------------------------------------------------------------- */
 
 /* Moves MSG_TRUNC to the highest bit, which a difference of lengths has only if it is below 0. */
 #define TRUNC_TO_TOP ((UINT64_C(1) << 63) / MSG_TRUNC)
@@ -306,7 +306,7 @@ uint32_t ki_posix_receive(struct ki_reactor *reactor, struct ki_port *port,
     return count;
 }
 
-/* ---- submit --------------------------------------------------------------------------------- */
+/* ---- submit ---------------------------------------------------------------------------------- */
 
 static void preset_tx(struct ki_posix_tx *tx, uint32_t count)
 {

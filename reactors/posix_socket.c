@@ -17,7 +17,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 
-/* ---- options -------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static int get_option(const struct ki_posix *r, int fd, int level, int name, int *value)
 {
@@ -171,7 +171,7 @@ static kirim_err set_control_options(struct ki_posix *r, struct ki_posix_port *p
     return KIRIM_OK;
 }
 
-/* ---- making and adopting -------------------------------------------------------------------- */
+/* ---- making and adopting --------------------------------------------------------------------- */
 
 static kirim_err make_socket(const struct ki_posix *r, struct ki_posix_port *p,
                              struct ki_posix_setup *setup)
@@ -279,7 +279,7 @@ kirim_err ki_posix_socket_open(struct ki_posix *r, struct ki_posix_port *p,
     return err;
 }
 
-/* ---- binding and connecting ----------------------------------------------------------------- */
+/* ---- binding and connecting ------------------------------------------------------------------ */
 
 static kirim_err bind_local(const struct ki_posix *r, const struct ki_posix_port *p,
                             const struct ki_posix_setup *setup)
@@ -397,7 +397,7 @@ kirim_err ki_posix_socket_bind(struct ki_posix *r, struct ki_posix_port *p,
     return learn_local(r, p, setup);
 }
 
-/* ---- undoing and closing -------------------------------------------------------------------- */
+/* ---- undoing and closing --------------------------------------------------------------------- */
 
 void ki_posix_socket_undo(struct ki_posix *r, struct ki_posix_port *p, struct ki_posix_setup *setup)
 {
@@ -418,7 +418,7 @@ void ki_posix_socket_close(struct ki_posix *r, struct ki_posix_port *p)
     p->port.descriptor = KIRIM_NO_DESCRIPTOR;
 }
 
-/* ---- measuring ------------------------------------------------------------------------------ */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 kirim_err ki_posix_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
                                 uint32_t *receive_bytes, uint32_t *send_bytes)

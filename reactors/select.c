@@ -58,7 +58,7 @@ static struct select_reactor *reactor_of(struct ki_reactor *reactor)
     return (struct select_reactor *)reactor;
 }
 
-/* ---- sets ----------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
 static bool has_bit(const set_word *set, uint32_t fd)
 {
@@ -158,7 +158,7 @@ static void drop(struct select_reactor *r, uint32_t fd, bool is_known)
     }
 }
 
-/* ---- opening and closing -------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static kirim_err want_writable(struct ki_posix *posix, struct ki_posix_port *port)
 {
@@ -202,7 +202,7 @@ static void select_close(struct ki_reactor *reactor)
     ki_free(reactor->loop, r, sizeof *r);
 }
 
-/* ---- ports and guests ----------------------------------------------------------------------- */
+/* ---- ports and guests ------------------------------------------------------------------------ */
 
 static kirim_err select_port_open(struct ki_reactor *reactor, struct ki_port *port,
                                   const struct kirim_endpoint_options *options)
@@ -272,7 +272,7 @@ static void select_unwatch(struct ki_reactor *reactor, struct kirim_guest *guest
     }
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void dispatch(struct select_reactor *r, uint32_t fd, bool is_readable, bool is_writable)
 {

@@ -9,8 +9,7 @@
  */
 #include "sim.h"
 
-/* ---- opening and closing
- * ---------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static kirim_err join_world(struct ki_sim_reactor *r, struct kirim_sim_host *host)
 {
@@ -87,8 +86,7 @@ static void sim_close(struct ki_reactor *base)
     ki_free(loop, r, sizeof *r);
 }
 
-/* ---- time and chance
- * -------------------------------------------------------------------------------- */
+/* ---- time and chance ------------------------------------------------------------------------- */
 
 static uint64_t sim_now(struct ki_reactor *base)
 {
@@ -110,8 +108,7 @@ static kirim_err sim_random(struct ki_reactor *base, void *out, size_t bytes)
     return KIRIM_OK;
 }
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void note_wake(struct ki_sim_reactor *r)
 {
@@ -220,8 +217,7 @@ static void sim_rearm(struct ki_reactor *base, uint64_t deadline_ns, bool is_idl
     ki_sim_host_turn_at(host, deadline_ns > now_ns ? deadline_ns : now_ns);
 }
 
-/* ---- ports
- * ------------------------------------------------------------------------------------------ */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 static kirim_err sim_port_buffers(struct ki_reactor *base, struct ki_port *p,
                                   uint32_t *receive_bytes, uint32_t *send_bytes)

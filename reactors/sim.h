@@ -50,8 +50,7 @@ enum {
 /* Longest delay, jitter and reordering delay of a link: the sum of all fits a clock of 64 bits. */
 #define KI_SIM_DELAY_NS_MAX ((uint64_t)1 << 60)
 
-/* ---- hashing (sim_hash.c): the only source of chance
- * ------------------------------------------------ */
+/* ---- hashing (sim_hash.c): the only source of chance ----------------------------------------- */
 
 /* What a draw is for. A number keeps its meaning for ever: runs are replayed by it. */
 enum {
@@ -93,8 +92,7 @@ uint64_t ki_sim_hash_addr(const struct kirim_addr *a, bool is_whole);
 /* `x` scaled from 0 .. 2^64-1 to 0 .. most, evenly. */
 uint64_t ki_sim_scale(uint64_t x, uint64_t most);
 
-/* ---- hash tables (sim_table.c)
- * ---------------------------------------------------------------------- */
+/* ---- hash tables (sim_table.c) --------------------------------------------------------------- */
 
 struct ki_sim_node {
     struct ki_sim_node *next;
@@ -109,8 +107,7 @@ struct ki_sim_table {
     size_t count;
 };
 
-/* ---- the queue of events (sim_queue.c)
- * -------------------------------------------------------------- */
+/* ---- the queue of events (sim_queue.c) ------------------------------------------------------- */
 
 enum {
     KI_SIM_PACKET, /* arrives at a host */
@@ -142,8 +139,7 @@ struct ki_sim_queue {
     uint64_t ordinal;
 };
 
-/* ---- packets
- * ---------------------------------------------------------------------------------------- */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 /* A datagram under way or received; after a refusal by the network its report. */
 struct ki_sim_packet {
@@ -163,8 +159,7 @@ struct ki_sim_packet {
     _Alignas(16) uint8_t data[];
 };
 
-/* ---- links (sim_link.c)
- * ----------------------------------------------------------------------------- */
+/* ---- links (sim_link.c) ---------------------------------------------------------------------- */
 
 struct ki_sim_link {
     struct ki_sim_node node;
@@ -182,8 +177,7 @@ struct ki_sim_verdict {
     uint64_t delay_ns, copy_delay_ns; /* without the reordering's */
 };
 
-/* ---- hosts and the world (sim_world.c)
- * -------------------------------------------------------------- */
+/* ---- hosts and the world (sim_world.c) ------------------------------------------------------- */
 
 struct ki_sim_home {
     struct ki_sim_node node;
@@ -234,8 +228,7 @@ struct kirim_sim {
     _Atomic(struct ki_sim_reactor *) woken; /* wakes: driven loops that were woken, by any thread */
 };
 
-/* ---- reactors and ports (sim.c, sim_port.c)
- * --------------------------------------------------------- */
+/* ---- reactors and ports (sim.c, sim_port.c) -------------------------------------------------- */
 
 struct ki_sim_park;
 
@@ -279,8 +272,7 @@ struct ki_sim_port {
     struct ki_sim_route route;
 };
 
-/* ---- sim_world.c
- * ------------------------------------------------------------------------------------ */
+/* ---- sim_world.c ----------------------------------------------------------------------------- */
 
 /* Memory of the world, zeroed; ki_sim_free() wants the same size; NULL is permitted. */
 void *ki_sim_alloc(struct kirim_sim *sim, size_t bytes);
@@ -304,8 +296,7 @@ void ki_sim_catch_up(struct kirim_sim *sim);
 /* Puts woken loops in line for a turn. */
 void ki_sim_take_wakes(struct kirim_sim *sim);
 
-/* ---- sim_digest.c
- * ----------------------------------------------------------------------------------- */
+/* ---- sim_digest.c ---------------------------------------------------------------------------- */
 
 /* What became of a packet. A number keeps its meaning for ever: digests are compared across
  * versions. */
@@ -329,8 +320,7 @@ void ki_sim_packet_mark(struct ki_sim_packet *pk);
 /* Adds what became of the packet to the statistics and to the digest. */
 void ki_sim_note(struct kirim_sim *sim, uint64_t note, const struct ki_sim_packet *pk);
 
-/* ---- sim_queue.c
- * ------------------------------------------------------------------------------------ */
+/* ---- sim_queue.c ----------------------------------------------------------------------------- */
 
 /* Promises one slot to an event of a kind that cannot fail; false: no memory. */
 bool ki_sim_queue_promise(struct kirim_sim *sim);
@@ -350,8 +340,7 @@ static inline struct ki_sim_event *ki_sim_queue_first(const struct kirim_sim *si
     return sim->queue.count == 0 ? NULL : sim->queue.slot[0].event;
 }
 
-/* ---- sim_table.c
- * ------------------------------------------------------------------------------------ */
+/* ---- sim_table.c ----------------------------------------------------------------------------- */
 
 /* Makes room for `count` more, which then cannot fail; false: no memory. */
 bool ki_sim_table_reserve(struct kirim_sim *sim, struct ki_sim_table *t, size_t count);
@@ -363,8 +352,7 @@ void ki_sim_table_fini(struct kirim_sim *sim, struct ki_sim_table *t);
 struct ki_sim_node *ki_sim_table_first(const struct ki_sim_table *t, uint64_t hash);
 struct ki_sim_node *ki_sim_table_next(const struct ki_sim_node *node);
 
-/* ---- sim_link.c
- * ------------------------------------------------------------------------------------- */
+/* ---- sim_link.c ------------------------------------------------------------------------------ */
 
 /* The link from one host to another; made if it was not used before. NULL: no memory. */
 struct ki_sim_link *ki_sim_link_get(struct kirim_sim_host *from, struct kirim_sim_host *to);
@@ -381,8 +369,7 @@ struct ki_sim_verdict ki_sim_link_decide(const struct kirim_sim_link *rules, uin
 /* Rules that do nothing. */
 void ki_sim_rules_init(struct kirim_sim_link *rules, uint64_t delay_ns);
 
-/* ---- sim_wire.c
- * ------------------------------------------------------------------------------------- */
+/* ---- sim_wire.c ------------------------------------------------------------------------------ */
 
 uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
@@ -391,8 +378,7 @@ uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry 
 void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk);
 void ki_sim_report_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk);
 
-/* ---- sim_packet.c
- * ----------------------------------------------------------------------------------- */
+/* ---- sim_packet.c ---------------------------------------------------------------------------- */
 
 /* A block with room for `bytes`; its header is the caller's to fill, but for room_class. NULL: no
  * memory. */
@@ -404,8 +390,7 @@ void ki_sim_packets_fini(struct kirim_sim *sim);
 /* What a datagram takes of a socket buffer: its payload and the kernel's overhead. */
 uint32_t ki_sim_charge(uint32_t bytes);
 
-/* ---- sim_route.c
- * ------------------------------------------------------------------------------------ */
+/* ---- sim_route.c ----------------------------------------------------------------------------- */
 
 /* Whether the host can use the address as its own. */
 bool ki_sim_host_has(const struct kirim_sim_host *host, const struct kirim_addr *addr);
@@ -421,8 +406,7 @@ static inline bool ki_sim_same_addr(const struct kirim_addr *a, const struct kir
            kirim_addr_family(a) == kirim_addr_family(b);
 }
 
-/* ---- sim_port.c
- * ------------------------------------------------------------------------------------- */
+/* ---- sim_port.c ------------------------------------------------------------------------------ */
 
 kirim_err ki_sim_port_open(struct ki_reactor *r, struct ki_port *p,
                            const struct kirim_endpoint_options *options);
@@ -438,8 +422,7 @@ struct ki_sim_port *ki_sim_port_find_next(struct kirim_sim_host *host,
                                           const struct kirim_addr *local,
                                           const struct kirim_addr *remote, uint64_t after);
 
-/* ---- sim_receive.c
- * ---------------------------------------------------------------------------------- */
+/* ---- sim_receive.c --------------------------------------------------------------------------- */
 
 /* Puts a packet or report into the port's receive buffer, or drops it; takes it over. */
 void ki_sim_port_push(struct ki_sim_port *p, struct ki_sim_packet *pk);
@@ -456,13 +439,11 @@ void ki_sim_release(struct ki_reactor *r);
 /* Tells the core which ports have something to receive; whether there is any. */
 bool ki_sim_announce(struct ki_sim_reactor *r);
 
-/* ---- sim.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- sim.c ----------------------------------------------------------------------------------- */
 
 extern const struct ki_reactor_ops ki_reactor_sim;
 
-/* ---- sim_park_posix.c: the one thing asked of the system
- * -------------------------------------------- */
+/* ---- sim_park_posix.c: the one thing asked of the system ------------------------------------- */
 
 /* A place where a thread waits for others. Every ki_sim_unpark() ends one ki_sim_park(), earlier or
  * later; unpark may be called by any thread and from signal handlers. */

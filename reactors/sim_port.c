@@ -13,8 +13,7 @@
 
 #include <stddef.h>
 
-/* ---- finding
- * ---------------------------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct kirim_sim_host *host, uint16_t number)
 {
@@ -114,8 +113,7 @@ struct ki_sim_port *ki_sim_port_find_next(struct kirim_sim_host *host,
     return next;
 }
 
-/* ---- binding
- * ---------------------------------------------------------------------------------------- */
+/* ---- binding --------------------------------------------------------------------------------- */
 
 /* Whether two ports of one number would claim the same datagrams. */
 static bool overlaps(const struct ki_sim_port *a, const struct ki_sim_port *b)

@@ -21,8 +21,7 @@ struct launch {
     bool is_too_large;
 };
 
-/* ---- may it leave?
- * ---------------------------------------------------------------------------------- */
+/* ---- may it leave? --------------------------------------------------------------------------- */
 
 /* Finds the route to `dest`, or the one that was kept; it stays in the port. */
 static kirim_err take_route(struct ki_sim_port *p, const struct kirim_addr *dest)
@@ -122,8 +121,7 @@ static kirim_err check_room(struct ki_sim_port *p, uint32_t charge)
     return KIRIM_EWOULDBLOCK;
 }
 
-/* ---- under way
- * -------------------------------------------------------------------------------------- */
+/* ---- under way ------------------------------------------------------------------------------- */
 
 static uint64_t later(uint64_t time_ns, uint64_t delay_ns)
 {
@@ -295,8 +293,7 @@ uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry 
     return n;
 }
 
-/* ---- arriving
- * --------------------------------------------------------------------------------------- */
+/* ---- arriving -------------------------------------------------------------------------------- */
 
 /* A copy for every port that listens. One that there is no memory for counts as dropped by its
  * port. */

@@ -15,8 +15,7 @@
 
 enum { START_NS = 1000000000, LINK_DELAY_NS = 50000 };
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 void *ki_sim_alloc(struct kirim_sim *sim, size_t bytes)
 {
@@ -34,8 +33,7 @@ void ki_sim_free(struct kirim_sim *sim, void *block, size_t bytes)
     }
 }
 
-/* ---- opening and closing
- * ---------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static kirim_err open_world(const struct kirim_sim_options *options, struct kirim_sim **out)
 {
@@ -156,8 +154,7 @@ kirim_err kirim_sim_close(struct kirim_sim *sim)
     return KIRIM_OK;
 }
 
-/* ---- hosts
- * ------------------------------------------------------------------------------------------ */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 struct ki_sim_home *ki_sim_home_find(struct kirim_sim *sim, const struct kirim_addr *addr)
 {
@@ -289,8 +286,7 @@ kirim_err kirim_sim_host_add(struct kirim_sim *sim, const char *name,
     return add_host(sim, name, addrs, addr_count, out);
 }
 
-/* ---- what happens
- * ----------------------------------------------------------------------------------- */
+/* ---- what happens ---------------------------------------------------------------------------- */
 
 void ki_sim_host_turn_at(struct kirim_sim_host *host, uint64_t time_ns)
 {
@@ -421,8 +417,7 @@ void kirim_sim_stop(struct kirim_sim *sim)
     sim->is_stopping = true;
 }
 
-/* ---- looking
- * ---------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 uint64_t kirim_sim_now(const struct kirim_sim *sim)
 {

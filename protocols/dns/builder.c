@@ -62,7 +62,7 @@ static bool put16(struct kirim_dns_builder *b, uint16_t number)
     return put_bytes(b, wire, sizeof wire);
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Extends the hash of the labels behind a label by that label. */
 static uint16_t hash_label(uint16_t rest, const uint8_t *label)
@@ -147,7 +147,7 @@ static bool put_name(struct kirim_dns_builder *b, const struct kirim_dns_name *n
     return is_ended;
 }
 
-/* ---- records -------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 /* Writes data with their names compressed. False also if they are not what their type asks for. */
 static bool put_rdata(struct kirim_dns_builder *b, const struct kirim_dns_record *record)

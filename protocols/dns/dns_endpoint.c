@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- the server ----------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 /* Nobody who can be answered sends from there (RFC 8085 section 5.1). */
 static bool is_forged(const struct kirim_datagram *d)
@@ -106,7 +106,7 @@ void kirim_dns_service_close(struct kirim_dns_service *service)
     }
 }
 
-/* ---- lookups -------------------------------------------------------------------------------- */
+/* ---- lookups --------------------------------------------------------------------------------- */
 
 static void go_on(struct kirim_dns_lookup *lookup);
 

@@ -13,7 +13,7 @@ enum {
     FLAG_DNSSEC_OK = 0x8000  /* in the TTL's lower half of an OPT record */
 };
 
-/* ---- pieces --------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 static kirim_err read_question(struct ki_dns_cursor *cursor, struct kirim_dns_question *out)
 {
@@ -50,7 +50,7 @@ static kirim_err read_record(struct ki_dns_cursor *cursor, struct kirim_dns_name
     return out->rdata == NULL ? KIRIM_DNS_ESHORT : KIRIM_OK;
 }
 
-/* ---- EDNS ----------------------------------------------------------------------------------- */
+/* ---- EDNS ------------------------------------------------------------------------------------ */
 
 bool kirim_dns_edns_next(const struct kirim_dns_edns *edns, size_t *at,
                          struct kirim_dns_option *out)
@@ -98,7 +98,7 @@ static kirim_err take_edns(struct kirim_dns_message *out, int section,
     return are_options_whole(&out->edns) ? KIRIM_OK : KIRIM_DNS_EFORM;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* A question is at least 5 bytes, so the loop is bounded by the message's size. */
 static kirim_err read_questions(struct ki_dns_cursor *cursor, struct kirim_dns_message *out)

@@ -21,7 +21,7 @@ void kirim_dns_name_root(struct kirim_dns_name *out)
     out->wire[0] = 0;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Adds a label of 1..63 bytes; there is always room left for the root. */
 static kirim_err add_label(struct kirim_dns_name *name, size_t *used, const uint8_t *label,
@@ -176,7 +176,7 @@ kirim_err kirim_dns_name_parse(const char *text, size_t bytes, const struct kiri
     return KIRIM_OK;
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void format_byte(struct ki_dns_text *text, uint8_t byte)
 {
@@ -209,7 +209,7 @@ kirim_err kirim_dns_name_format(const struct kirim_dns_name *name, char *text, s
     return out.is_cut ? KIRIM_EMSGSIZE : KIRIM_OK;
 }
 
-/* ---- comparing ------------------------------------------------------------------------------ */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Lengths of labels are below 'A', so that folding leaves them as they are. */
 static bool equal_folded(const uint8_t *a, const uint8_t *b, size_t bytes)

@@ -10,7 +10,7 @@
 
 #define TIMEOUT_NS_MAX (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow */
 
-/* ---- whom to ask, and until when ------------------------------------------------------------ */
+/* ---- whom to ask, and until when ------------------------------------------------------------- */
 
 /* Asks the present server; each round waits twice as long as the one before. */
 static void ask(struct kirim_dns_query *query, uint64_t now_ns)
@@ -43,7 +43,7 @@ static bool ask_next(struct kirim_dns_query *query, uint64_t now_ns)
     return true;
 }
 
-/* ---- the question --------------------------------------------------------------------------- */
+/* ---- the question ---------------------------------------------------------------------------- */
 
 /* A letter's case is a random bit. Lengths of labels are no letters. */
 static void mix_case(struct kirim_dns_name *name, const uint8_t *bits)
@@ -105,7 +105,7 @@ kirim_err kirim_dns_query_output(struct kirim_dns_query *query, struct kirim_dns
     return KIRIM_OK;
 }
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static bool is_same_question(const struct kirim_dns_query *query,
                              const struct kirim_dns_question *found)

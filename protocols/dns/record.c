@@ -44,7 +44,7 @@ const struct ki_dns_form *ki_dns_form_of(uint16_t type)
     return NULL;
 }
 
-/* ---- types as text -------------------------------------------------------------------------- */
+/* ---- types as text --------------------------------------------------------------------------- */
 
 void kirim_dns_type_format(uint16_t type, char text[KIRIM_DNS_TYPE_TEXT_BYTES])
 {
@@ -105,7 +105,7 @@ kirim_err kirim_dns_type_parse(const char *text, size_t bytes, uint16_t *out)
     return KIRIM_OK;
 }
 
-/* ---- fields --------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 /* Bytes of a field that always has the same; 0 if it has not. */
 static size_t fixed_bytes(char field)
@@ -230,7 +230,7 @@ kirim_err kirim_dns_rdata_check(uint16_t type, const uint8_t *rdata, size_t byte
     return ki_dns_left(&cursor) > 0 ? KIRIM_DNS_EFORM : KIRIM_OK;
 }
 
-/* ---- out of a message ----------------------------------------------------------------------- */
+/* ---- out of a message ------------------------------------------------------------------------ */
 
 /* Receivers take compressed names also where senders may not write them (RFC 3597 section 4). */
 static kirim_err read_field(char field, struct ki_dns_cursor *message, struct kirim_dns_room *out)

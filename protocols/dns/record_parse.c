@@ -30,7 +30,7 @@ static bool put_bytes(struct reader *r, const void *data, size_t bytes)
     return true;
 }
 
-/* ---- numbers and times ---------------------------------------------------------------------- */
+/* ---- numbers and times ----------------------------------------------------------------------- */
 
 static bool parse_number(const struct kirim_dns_word *word, uint32_t max, uint32_t *out)
 {
@@ -124,7 +124,7 @@ static bool put_seconds(struct reader *r, const struct kirim_dns_word *word)
     return put_bytes(r, wire, sizeof wire);
 }
 
-/* ---- names, addresses, strings -------------------------------------------------------------- */
+/* ---- names, addresses, strings --------------------------------------------------------------- */
 
 static bool put_name(struct reader *r, const struct kirim_dns_word *word)
 {
@@ -199,7 +199,7 @@ static bool put_string(struct reader *r, const struct kirim_dns_word *word)
     return true;
 }
 
-/* ---- fields --------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static bool put_field(struct reader *r, char field)
 {

@@ -47,7 +47,7 @@ kirim_err kirim_dns_server_add(struct kirim_dns_server *server, const struct kir
     return KIRIM_OK;
 }
 
-/* ---- records into the answer ---------------------------------------------------------------- */
+/* ---- records into the answer ----------------------------------------------------------------- */
 
 /* Adds a whole set or nothing. */
 static bool add_set(struct exchange *x, int section, const struct kirim_dns_name *owner,
@@ -150,7 +150,7 @@ static void add_delegation(struct exchange *x, const struct kirim_dns_match *mat
     }
 }
 
-/* ---- looking up ----------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 /* Adds the CNAME record and goes on with its target. False: the answer ends here. */
 static bool follow_cname(struct exchange *x, const struct kirim_dns_rrset *set)
@@ -231,7 +231,7 @@ static const struct kirim_dns_zone *choose_zone(const struct kirim_dns_server *s
     return best != NULL ? best : at_origin;
 }
 
-/* ---- class CH ------------------------------------------------------------------------------- */
+/* ---- class CH -------------------------------------------------------------------------------- */
 
 static bool is_version_question(const struct kirim_dns_question *question)
 {
@@ -264,7 +264,7 @@ static void answer_chaos(struct exchange *x)
                                                &question->name, &record) < 0;
 }
 
-/* ---- requests ------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void answer_question(struct exchange *x)
 {

@@ -18,7 +18,7 @@ enum {
 
 #define BYTES_MAX_DEFAULT ((size_t)256 << 20)
 
-/* ---- memory --------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void *allocate(struct kirim_dns_zone *zone, size_t bytes)
 {
@@ -63,7 +63,7 @@ static kirim_err take_bytes(struct kirim_dns_zone *zone, size_t bytes, void **ou
     return KIRIM_OK;
 }
 
-/* ---- the tree ------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static void link_node(struct kirim_dns_zone *zone, struct ki_dns_node *node)
 {
@@ -153,7 +153,7 @@ static kirim_err make_node(struct kirim_dns_zone *zone, const struct kirim_dns_n
     return KIRIM_OK;
 }
 
-/* ---- opening, closing ----------------------------------------------------------------------- */
+/* ---- opening, closing ------------------------------------------------------------------------ */
 
 kirim_err kirim_dns_zone_open(const struct kirim_dns_name *origin,
                               const struct kirim_dns_zone_options *options,
@@ -204,7 +204,7 @@ void kirim_dns_zone_close(struct kirim_dns_zone *zone)
     (void)alloc(user, zone, sizeof *zone, 0);
 }
 
-/* ---- filling -------------------------------------------------------------------------------- */
+/* ---- filling --------------------------------------------------------------------------------- */
 
 static bool is_there(const struct ki_dns_set *set, const struct kirim_dns_record *record)
 {
@@ -364,7 +364,7 @@ kirim_err kirim_dns_zone_add(struct kirim_dns_zone *zone, const struct kirim_dns
     return err;
 }
 
-/* ---- checking ------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 kirim_err kirim_dns_zone_seal(struct kirim_dns_zone *zone, const char **why)
 {

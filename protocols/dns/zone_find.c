@@ -7,7 +7,7 @@
 #include "form.h"
 #include "zone_tree.h"
 
-/* ---- the tree ------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 uint64_t ki_dns_node_hash(const struct kirim_dns_zone *zone, uint64_t parent_id,
                           const uint8_t *label, uint8_t folded[KIRIM_DNS_LABEL_BYTES_MAX + 1])
@@ -46,7 +46,7 @@ struct ki_dns_set *ki_dns_node_set(const struct ki_dns_node *node, uint16_t type
     return set;
 }
 
-/* ---- questions ------------------------------------------------------------------------------ */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* The answer of the node that the name, or the wildcard instead of it, has. */
 static struct kirim_dns_match match_node(const struct ki_dns_node *node, uint16_t type)

@@ -38,7 +38,7 @@ struct reader {
     uint8_t rdata[KIRIM_DNS_RDATA_BYTES_MAX];
 };
 
-/* ---- errors --------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void put_text(char *out, size_t room, const char *text)
 {
@@ -90,7 +90,7 @@ static kirim_err fail_word_as(struct reader *r, kirim_err err, size_t index, con
     return err;
 }
 
-/* ---- files ---------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* Begins a file; its name was checked to fit. */
 static void push_source(struct reader *r, const char *file, struct kirim_dns_span text)
@@ -157,7 +157,7 @@ static void pop_source(struct reader *r)
     }
 }
 
-/* ---- directives ----------------------------------------------------------------------------- */
+/* ---- directives ------------------------------------------------------------------------------ */
 
 static bool is_word(const struct kirim_dns_word *word, const char *text)
 {
@@ -216,7 +216,7 @@ static kirim_err work_off_directive(struct reader *r)
     return fail_word(r, 0, "a directive that is not known here");
 }
 
-/* ---- records -------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 /* Sets the owner of the entry; `*at` then is the word behind it. */
 static kirim_err take_owner(struct reader *r, size_t *at)
@@ -362,7 +362,7 @@ static kirim_err work_off_record(struct reader *r)
     return KIRIM_OK;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static kirim_err read_all(struct reader *r)
 {

@@ -172,7 +172,7 @@ static void opening(struct ks *t)
     kc_scene_fini(&s);
 }
 
-/* ---- what is over when a callback returns -------------------------------------------------- */
+/* ---- what is over when a callback returns ---------------------------------------------------- */
 
 static void commit_too_late(struct ks_timer *timer)
 {

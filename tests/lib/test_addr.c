@@ -30,7 +30,7 @@ static void check_format(const struct kirim_addr *a, const char *expected)
     ck_assert_str_eq(text, expected);
 }
 
-/* ---- reading, and writing again ---------------------------------------------------------- */
+/* ---- reading, and writing again -------------------------------------------------------------- */
 
 static const struct pair {
     const char *read;
@@ -283,7 +283,7 @@ START_TEST(reading_stops_at_the_terminating_zero)
 }
 END_TEST
 
-/* ---- random runs ------------------------------------------------------------------------- */
+/* ---- random runs ----------------------------------------------------------------------------- */
 
 /* Groups are mostly zero or full, which is where the canonical form has its corners. */
 static struct kirim_addr make_random_addr(struct test_random *r)
@@ -345,7 +345,7 @@ START_TEST(spoiled_text_is_refused_or_read_as_an_address)
 }
 END_TEST
 
-/* ---- values ------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 START_TEST(parts_of_an_address_are_what_it_was_made_of)
 {

@@ -110,7 +110,7 @@ static void expect_idle(const struct kirim_timer *t)
     ck_assert_uint_eq(t->ki_place, 0);
 }
 
-/* ---- limits ------------------------------------------------------------------------------ */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static const uint64_t starts[] = {
     0,
@@ -254,7 +254,7 @@ START_TEST(clock_that_goes_back_fires_nothing_early)
 }
 END_TEST
 
-/* ---- arming again, and cancelling -------------------------------------------------------- */
+/* ---- arming again, and cancelling ------------------------------------------------------------ */
 
 /* Deadlines in the heap, in the first level, and in higher ones. */
 static const uint64_t delays[] = { 0, 5, TICK_NS, 40 * TICK_NS, 1000 * TICK_NS, HOUR_NS };
@@ -345,7 +345,7 @@ START_TEST(popping_gives_every_timer_once_and_idle)
 }
 END_TEST
 
-/* ---- when to run next -------------------------------------------------------------------- */
+/* ---- when to run next ------------------------------------------------------------------------ */
 
 START_TEST(next_of_an_empty_wheel_is_never)
 {
@@ -412,7 +412,7 @@ START_TEST(next_of_a_crowded_tick_is_less_than_a_tick_early)
 }
 END_TEST
 
-/* ---- from inside callbacks --------------------------------------------------------------- */
+/* ---- from inside callbacks ------------------------------------------------------------------- */
 
 START_TEST(timer_armed_in_a_callback_waits_for_the_next_run)
 {

@@ -17,7 +17,7 @@ static struct heard
     from; /* outlive the test function: their last callback comes with the loop's end */
 static struct heard to;
 
-/* ---- the loop ------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 struct kirim_loop *readiness_loop(void)
 {
@@ -120,7 +120,7 @@ kirim_err readiness_watch(struct guest *g, int fd, uint32_t events)
     return kirim_guest_watch(loop, &g->guest, fd, events);
 }
 
-/* ---- sending while the system is full ------------------------------------------------------- */
+/* ---- sending while the system is full -------------------------------------------------------- */
 
 START_TEST(full_system_is_waited_for_and_told_once) /* S46 */
 {
@@ -153,7 +153,7 @@ START_TEST(closing_a_blocked_endpoint_leaves_nothing_armed)
 }
 END_TEST
 
-/* ---- guests --------------------------------------------------------------------------------- */
+/* ---- guests ---------------------------------------------------------------------------------- */
 
 static int fds[2];
 
@@ -288,7 +288,7 @@ START_TEST(number_of_a_closed_guest_serves_an_endpoint)
 }
 END_TEST
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 START_TEST(interrupted_wait_is_a_turn)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory ------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
 {
@@ -28,7 +28,7 @@ void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
     return block;
 }
 
-/* ---- worlds ------------------------------------------------------------------------------- */
+/* ---- worlds ---------------------------------------------------------------------------------- */
 
 void kit_open(struct kit *k, uint64_t seed)
 {
@@ -126,7 +126,7 @@ struct kirim_sim_stats kit_stats(const struct kit *k)
     return stats;
 }
 
-/* ---- endpoints ---------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 struct kirim_addr kit_addr(const char *text)
 {
@@ -273,7 +273,7 @@ uint16_t kit_port(const struct kit_end *end)
     return kirim_addr_port(&local);
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void post(struct kit_end *end, const void *data, size_t bytes, const char *to)
 {
@@ -328,7 +328,7 @@ void kit_echo(struct kit_end *end, const struct kirim_batch *batch)
     ck_assert_int_eq(kirim_endpoint_reply(end->ep, batch->first, batch->count, NULL), KIRIM_OK);
 }
 
-/* ---- timers and posts --------------------------------------------------------------------- */
+/* ---- timers and posts ------------------------------------------------------------------------ */
 
 void kit_alarm_note(struct kirim_timer *timer)
 {
@@ -377,7 +377,7 @@ void kit_message_post_in_thread(struct kit_message *m)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
-/* ---- running suites ----------------------------------------------------------------------- */
+/* ---- running suites -------------------------------------------------------------------------- */
 
 int kit_main(const char *name, const struct kit_claim *claims)
 {

@@ -68,7 +68,7 @@ struct kit {
     size_t end_count;
 };
 
-/* ---- worlds ------------------------------------------------------------------------------- */
+/* ---- worlds ---------------------------------------------------------------------------------- */
 
 void kit_open(struct kit *k, uint64_t seed);
 void kit_close(struct kit *k);
@@ -95,7 +95,7 @@ struct kirim_sim_stats kit_stats(const struct kit *k);
 /* A private world: `h` gets its loop, `k` has no world of its own. */
 struct kit_host *kit_open_private(struct kit *k);
 
-/* ---- endpoints ---------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 struct kirim_addr kit_addr(const char *text);
 
@@ -114,7 +114,7 @@ void kit_end_close(struct kit_end *end);
 struct kirim_addr kit_local(const struct kit_end *end);
 uint16_t kit_port(const struct kit_end *end);
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* Queues; `to` NULL: connected. */
 void kit_send(struct kit_end *end, const char *text, const char *to);
@@ -131,7 +131,7 @@ void kit_expect(const struct kit_end *end, const char *text, const char *peer);
 /* Sends every datagram back. */
 void kit_echo(struct kit_end *end, const struct kirim_batch *batch);
 
-/* ---- timers and posts --------------------------------------------------------------------- */
+/* ---- timers and posts ------------------------------------------------------------------------ */
 
 /* A timer that writes down when it fired. */
 struct kit_alarm {
@@ -162,7 +162,7 @@ void kit_message_init(struct kit_message *m, struct kit_host *h);
 void *kit_message_post(void *message);
 void kit_message_post_in_thread(struct kit_message *m);
 
-/* ---- running suites ----------------------------------------------------------------------- */
+/* ---- running suites -------------------------------------------------------------------------- */
 
 /* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
 struct kit_claim {

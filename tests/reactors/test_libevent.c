@@ -50,7 +50,7 @@ START_TEST(own_base_has_no_handle_and_is_stepped)
 }
 END_TEST
 
-/* ---- the timer ------------------------------------------------------------------------------ */
+/* ---- the timer ------------------------------------------------------------------------------- */
 
 static void on_expired(struct kirim_timer *timer)
 {
@@ -135,7 +135,7 @@ START_TEST(timer_that_cannot_be_set_fails_the_wait)
 }
 END_TEST
 
-/* ---- guests and ports ----------------------------------------------------------------------- */
+/* ---- guests and ports ------------------------------------------------------------------------ */
 
 static void ignore_warning(int level, const char *text)
 {
@@ -192,7 +192,7 @@ START_TEST(guests_in_any_order_come_and_go)
 }
 END_TEST
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Out of descriptors libevent ends the process when it makes a base: the loop must not let it. */
 START_TEST(out_of_descriptors_is_an_error)

@@ -42,7 +42,7 @@ static struct kirim_loop *loop;
 static struct node a; /* outlive the test function, as their last callback may */
 static struct node b;
 
-/* ---- the base, the loop, endpoints ---------------------------------------------------------- */
+/* ---- the base, the loop, endpoints ----------------------------------------------------------- */
 
 static struct kirim_loop *join(void)
 {
@@ -153,7 +153,7 @@ static uint64_t sent_count(void)
     return script_count(SCRIPT_SENDMSG); /* one at a time, so never sendmmsg */
 }
 
-/* ---- the host's dispatch runs everything ---------------------------------------------------- */
+/* ---- the host's dispatch runs everything ----------------------------------------------------- */
 
 struct all {
     struct kirim_timer timer;
@@ -269,7 +269,7 @@ START_TEST(turns_of_ones_own_and_a_handle_are_refused)
 }
 END_TEST
 
-/* ---- sends of the host's own callbacks ------------------------------------------------------ */
+/* ---- sends of the host's own callbacks ------------------------------------------------------- */
 
 static void host_sends(evutil_socket_t fd, short what, void *arg)
 {
@@ -345,7 +345,7 @@ START_TEST(send_of_an_urgent_host_event_leaves_before_the_base_waits)
 }
 END_TEST
 
-/* ---- waking --------------------------------------------------------------------------------- */
+/* ---- waking ---------------------------------------------------------------------------------- */
 
 static void count_post(struct kirim_post *post, struct kirim_loop *on, kirim_err err)
 {
@@ -443,7 +443,7 @@ START_TEST(last_remote_that_another_thread_gives_back_ends_the_dispatch)
 }
 END_TEST
 
-/* ---- timers --------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 struct alarm {
     struct kirim_timer timer;
@@ -510,7 +510,7 @@ START_TEST(cancelled_timer_does_not_hold_the_dispatch)
 }
 END_TEST
 
-/* ---- the host has its share ----------------------------------------------------------------- */
+/* ---- the host has its share ------------------------------------------------------------------ */
 
 static void send_on(struct node *n)
 {
@@ -565,7 +565,7 @@ START_TEST(flood_is_handed_over_in_several_turns)
 }
 END_TEST
 
-/* ---- ends ----------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 START_TEST(fresh_loop_holds_no_dispatch)
 {
@@ -700,7 +700,7 @@ START_TEST(two_loops_share_a_base)
 }
 END_TEST
 
-/* ---- a child process ------------------------------------------------------------------------ */
+/* ---- a child process ------------------------------------------------------------------------- */
 
 START_TEST(child_that_reinitialises_closes_without_harm)
 {

@@ -78,7 +78,7 @@ static void check_not_adopted(int fd, kirim_err wanted)
     (void)close(fd);
 }
 
-/* ---- made ----------------------------------------------------------------------------------- */
+/* ---- made ------------------------------------------------------------------------------------ */
 
 START_TEST(made_socket_is_private_and_never_blocks)
 {
@@ -221,7 +221,7 @@ START_TEST(drops_of_a_full_buffer_are_counted)
 }
 END_TEST
 
-/* ---- adopted -------------------------------------------------------------------------------- */
+/* ---- adopted --------------------------------------------------------------------------------- */
 
 START_TEST(adopted_socket_serves_and_is_closed_with_its_port)
 {

@@ -130,7 +130,7 @@ START_TEST(pollable_handle_is_refused)
 }
 END_TEST
 
-/* ---- memory --------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* An allocator that counts, and refuses from one call on. */
 struct memory {

@@ -27,7 +27,7 @@ static void net_run(struct net *n)
     kit_run(&n->k, SECOND);
 }
 
-/* ---- buffers ------------------------------------------------------------------------------ */
+/* ---- buffers --------------------------------------------------------------------------------- */
 
 static const struct buffer {
     uint32_t asked, receive, send;
@@ -189,7 +189,7 @@ START_TEST(blocked_endpoint_can_be_closed)
 }
 END_TEST
 
-/* ---- reports ------------------------------------------------------------------------------ */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 START_TEST(connected_endpoint_hears_of_each_datagram_that_met_a_closed_port)
 {

@@ -22,7 +22,7 @@ enum {
 #define GOLDEN_DIGEST         UINT64_C(0xd23132aef3dae5c4)
 #define GOLDEN_PRIVATE_DIGEST UINT64_C(0x97642380dbe3b56e)
 
-/* ---- the scenario ------------------------------------------------------------------------- */
+/* ---- the scenario ---------------------------------------------------------------------------- */
 
 /* A server that echoes, and clients that send random datagrams at random times, to the server, to
  * each other and to closed ports, over links with every fault. */
@@ -107,7 +107,7 @@ static uint64_t run_whole(uint64_t seed)
     return run_close(&r);
 }
 
-/* ---- one seed, one run -------------------------------------------------------------------- */
+/* ---- one seed, one run ----------------------------------------------------------------------- */
 
 START_TEST(run_is_the_same_on_every_compiler_and_system)
 {
@@ -254,7 +254,7 @@ START_TEST(private_run_is_the_same_everywhere_too)
 }
 END_TEST
 
-/* ---- without memory ----------------------------------------------------------------------- */
+/* ---- without memory -------------------------------------------------------------------------- */
 
 /* What was opened of a small world; everything may be missing. */
 struct small {

@@ -42,7 +42,7 @@ static void send_numbers(struct pair *p, uint32_t count)
     kit_run(&p->k, SECOND);
 }
 
-/* ---- delay and order ---------------------------------------------------------------------- */
+/* ---- delay and order ------------------------------------------------------------------------- */
 
 START_TEST(delay_is_kept_to_the_nanosecond)
 {
@@ -139,7 +139,7 @@ START_TEST(what_is_under_way_keeps_its_delay_and_is_not_overtaken)
 }
 END_TEST
 
-/* ---- rates -------------------------------------------------------------------------------- */
+/* ---- rates ----------------------------------------------------------------------------------- */
 
 struct rate {
     struct kirim_sim_link link;
@@ -248,7 +248,7 @@ START_TEST(link_that_is_up_again_carries)
 }
 END_TEST
 
-/* ---- independence ------------------------------------------------------------------------- */
+/* ---- independence ---------------------------------------------------------------------------- */
 
 static struct kirim_sim_link all_faults(void)
 {
@@ -366,7 +366,7 @@ START_TEST(both_directions_of_a_link_and_other_seeds_decide_differently)
 }
 END_TEST
 
-/* ---- MTU ---------------------------------------------------------------------------------- */
+/* ---- MTU ------------------------------------------------------------------------------------- */
 
 enum { MTU = 1280, MOST_IPV4 = MTU - 28, MOST_IPV6 = MTU - 48 };
 
@@ -455,7 +455,7 @@ START_TEST(too_large_passes_in_fragments_unless_it_must_not)
 }
 END_TEST
 
-/* ---- what crosses ------------------------------------------------------------------------- */
+/* ---- what crosses ---------------------------------------------------------------------------- */
 
 START_TEST(control_data_crosses_the_link)
 {
@@ -479,7 +479,7 @@ START_TEST(control_data_crosses_the_link)
 }
 END_TEST
 
-/* ---- rules that are none ------------------------------------------------------------------ */
+/* ---- rules that are none --------------------------------------------------------------------- */
 
 static const struct kirim_sim_link wrong[] = {
     { .loss_ppm = ALWAYS + 1 },

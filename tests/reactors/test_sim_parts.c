@@ -10,7 +10,7 @@
 
 enum { EVENT_COUNT = 5000, NODE_COUNT = 3000, DRAW_COUNT = 100000 };
 
-/* ---- the queue ---------------------------------------------------------------------------- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 /* Takes the first event, which must be there. */
 static struct ki_sim_event *take_first(struct kirim_sim *sim)
@@ -136,7 +136,7 @@ START_TEST(promised_slot_is_there_when_memory_is_not)
 }
 END_TEST
 
-/* ---- tables ------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static size_t count_found(const struct ki_sim_table *t, uint64_t hash)
 {
@@ -206,7 +206,7 @@ START_TEST(table_without_memory_for_its_first_buckets_says_so)
 }
 END_TEST
 
-/* ---- hashes ------------------------------------------------------------------------------- */
+/* ---- hashes ---------------------------------------------------------------------------------- */
 
 START_TEST(draws_are_the_same_everywhere)
 {
@@ -282,7 +282,7 @@ START_TEST(scaling_is_even_and_keeps_its_bounds)
 }
 END_TEST
 
-/* ---- charges ------------------------------------------------------------------------------ */
+/* ---- charges --------------------------------------------------------------------------------- */
 
 START_TEST(datagrams_take_of_a_buffer_what_they_take_on_linux)
 {

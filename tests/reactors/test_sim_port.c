@@ -29,7 +29,7 @@ static void net_run(struct net *n)
     kit_run(&n->k, SECOND);
 }
 
-/* ---- binding ------------------------------------------------------------------------------ */
+/* ---- binding --------------------------------------------------------------------------------- */
 
 /* Two binds on one host, and what the second one answers. */
 static const struct both {
@@ -177,7 +177,7 @@ START_TEST(endpoint_has_no_descriptor)
 }
 END_TEST
 
-/* ---- who gets it -------------------------------------------------------------------------- */
+/* ---- who gets it ----------------------------------------------------------------------------- */
 
 START_TEST(bound_address_goes_before_the_wildcard)
 {

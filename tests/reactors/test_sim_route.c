@@ -29,7 +29,7 @@ static void net_run(struct net *n)
     kit_run(&n->k, SECOND);
 }
 
-/* ---- routes and sources ------------------------------------------------------------------- */
+/* ---- routes and sources ---------------------------------------------------------------------- */
 
 /* From an endpoint on host a: where to, with which source asked for, and which source or error it
  * has. */
@@ -163,7 +163,7 @@ START_TEST(broadcast_of_the_loopback_reaches_every_wildcard_of_the_host)
 }
 END_TEST
 
-/* ---- sizes -------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 START_TEST(largest_datagrams_of_both_families_arrive_whole)
 {

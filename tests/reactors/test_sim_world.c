@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- worlds and hosts --------------------------------------------------------------------- */
+/* ---- worlds and hosts ------------------------------------------------------------------------ */
 
 START_TEST(world_begins_at_one_second_with_seed_one)
 {
@@ -164,7 +164,7 @@ START_TEST(loop_knows_its_world)
 }
 END_TEST
 
-/* ---- the clock ---------------------------------------------------------------------------- */
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 START_TEST(clock_stands_where_the_run_was_to_end)
 {
@@ -267,7 +267,7 @@ START_TEST(driven_loop_is_neither_run_nor_stepped)
 }
 END_TEST
 
-/* ---- the order of events ------------------------------------------------------------------ */
+/* ---- the order of events --------------------------------------------------------------------- */
 
 START_TEST(all_datagrams_of_one_instant_reach_a_host_in_one_turn)
 {
@@ -456,7 +456,7 @@ START_TEST(busy_host_takes_no_time_from_another)
 }
 END_TEST
 
-/* ---- wakes -------------------------------------------------------------------------------- */
+/* ---- wakes ----------------------------------------------------------------------------------- */
 
 START_TEST(post_to_a_driven_loop_is_a_turn_of_its_own)
 {
@@ -494,7 +494,7 @@ START_TEST(post_that_did_not_run_is_told_when_its_loop_closes)
 }
 END_TEST
 
-/* ---- chance ------------------------------------------------------------------------------- */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 static uint64_t random_word(const struct kit_host *h)
 {
@@ -557,7 +557,7 @@ START_TEST(random_bytes_fill_any_length)
 }
 END_TEST
 
-/* ---- many hosts --------------------------------------------------------------------------- */
+/* ---- many hosts ------------------------------------------------------------------------------ */
 
 enum { CROWD_COUNT = 10000 };
 

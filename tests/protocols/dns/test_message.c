@@ -8,7 +8,7 @@
 
 enum { MESSAGE_BYTES_MAX = 256, MUTATION_COUNT = 100000 };
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Bytes behind a header that counts so many questions and records. */
 static const struct read_case {
@@ -121,7 +121,7 @@ START_TEST(every_field_is_read)
 }
 END_TEST
 
-/* ---- building ------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 /* A record from text. Its data lie in `room`. */
 static struct kirim_dns_record make_record(uint16_t type, const char *text,
@@ -328,7 +328,7 @@ START_TEST(large_message_is_read_back)
 }
 END_TEST
 
-/* ---- noise ---------------------------------------------------------------------------------- */
+/* ---- noise ----------------------------------------------------------------------------------- */
 
 /* Messages with bytes changed are read or refused, and what is read can be walked. */
 START_TEST(changed_messages_do_no_harm)

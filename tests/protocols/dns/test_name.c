@@ -11,7 +11,7 @@ enum { ROUND_TRIP_COUNT = 20000 };
 #define A62 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A61 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-/* ---- text ----------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static const struct text_case {
     const char *text;
@@ -161,7 +161,7 @@ START_TEST(random_bytes_survive_text)
 }
 END_TEST
 
-/* ---- wire ----------------------------------------------------------------------------------- */
+/* ---- wire ------------------------------------------------------------------------------------ */
 
 /* A message of 12 bytes of header and what follows; the name is read at `at`. */
 static const struct wire_case {
@@ -253,7 +253,7 @@ START_TEST(compressed_name_is_limited_too)
 }
 END_TEST
 
-/* ---- comparing ------------------------------------------------------------------------------ */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 START_TEST(case_of_letters_does_not_matter)
 {

@@ -75,7 +75,7 @@ static bool give(struct asker *a, const uint8_t *wire, size_t bytes, unsigned se
     return kirim_dns_query_input(&a->query, span, &peer, now_ns);
 }
 
-/* ---- what is sent --------------------------------------------------------------------------- */
+/* ---- what is sent ---------------------------------------------------------------------------- */
 
 START_TEST(question_is_sent_as_it_should)
 {
@@ -135,7 +135,7 @@ START_TEST(misuse_is_refused)
 }
 END_TEST
 
-/* ---- what is taken -------------------------------------------------------------------------- */
+/* ---- what is taken --------------------------------------------------------------------------- */
 
 START_TEST(answer_ends_the_question)
 {
@@ -247,7 +247,7 @@ START_TEST(answer_may_have_what_was_asked_for_and_no_more)
 }
 END_TEST
 
-/* ---- EDNS ----------------------------------------------------------------------------------- */
+/* ---- EDNS ------------------------------------------------------------------------------------ */
 
 /* Answers of servers that do not know EDNS; each has the question sent again without it. */
 START_TEST(server_without_edns_is_asked_without)
@@ -300,7 +300,7 @@ START_TEST(answer_without_a_question_is_no_answer)
 }
 END_TEST
 
-/* ---- time ----------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 START_TEST(waits_double_and_end)
 {

@@ -38,7 +38,7 @@ static kirim_err parse_text(uint16_t type, const char *text, struct kirim_dns_rd
     return kirim_dns_rdata_parse(type, parse);
 }
 
-/* ---- text to wire and back ------------------------------------------------------------------ */
+/* ---- text to wire and back ------------------------------------------------------------------- */
 
 static const struct round_case {
     uint16_t type;
@@ -176,7 +176,7 @@ START_TEST(data_end_at_the_room_they_have)
 }
 END_TEST
 
-/* ---- wire ----------------------------------------------------------------------------------- */
+/* ---- wire ------------------------------------------------------------------------------------ */
 
 static const struct check_case {
     uint16_t type;
@@ -231,7 +231,7 @@ START_TEST(name_of_255_bytes_is_the_longest)
 }
 END_TEST
 
-/* ---- types and times ------------------------------------------------------------------------ */
+/* ---- types and times ------------------------------------------------------------------------- */
 
 START_TEST(types_have_names_and_numbers)
 {

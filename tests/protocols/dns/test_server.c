@@ -82,7 +82,7 @@ static void close_place(struct place *p)
     free(p);
 }
 
-/* ---- whole answers -------------------------------------------------------------------------- */
+/* ---- whole answers --------------------------------------------------------------------------- */
 
 #define SOA "example. 60 SOA ns.example. hostmaster.example. 1 3600 600 86400 60\n"
 #define AA KIRIM_DNS_FLAG_AA
@@ -211,7 +211,7 @@ START_TEST(longest_origin_has_the_answer)
 }
 END_TEST
 
-/* ---- the header and EDNS -------------------------------------------------------------------- */
+/* ---- the header and EDNS --------------------------------------------------------------------- */
 
 static const struct header_case {
     const char *what;
@@ -337,7 +337,7 @@ START_TEST(version_is_told_only_if_it_is_set)
 }
 END_TEST
 
-/* ---- sizes ---------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* A zone "big." with a TXT set of `count` records of 100 bytes each, and a delegation with much
  * glue. */
@@ -472,7 +472,7 @@ START_TEST(number_of_zones_is_bounded)
 }
 END_TEST
 
-/* ---- noise ---------------------------------------------------------------------------------- */
+/* ---- noise ----------------------------------------------------------------------------------- */
 
 /* Sound questions with bytes changed: every answer is well-formed, bounded, and to its question. */
 START_TEST(changed_questions_do_no_harm)

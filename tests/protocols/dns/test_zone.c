@@ -151,7 +151,7 @@ START_TEST(set_has_no_record_twice_and_one_ttl)
 }
 END_TEST
 
-/* ---- what a zone refuses -------------------------------------------------------------------- */
+/* ---- what a zone refuses --------------------------------------------------------------------- */
 
 static struct kirim_dns_zone *open_zone(struct kit_memory *memory, size_t bytes_max,
                                         uint32_t record_count_max)
@@ -290,7 +290,7 @@ START_TEST(bound_of_memory_is_kept)
 }
 END_TEST
 
-/* ---- size and memory ------------------------------------------------------------------------ */
+/* ---- size and memory ------------------------------------------------------------------------- */
 
 /* Many names are all found, and no others. The table grows meanwhile. */
 START_TEST(many_names_are_told_apart)

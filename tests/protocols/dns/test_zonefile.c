@@ -5,7 +5,7 @@
  */
 #include "kit.h"
 
-/* ---- what is read --------------------------------------------------------------------------- */
+/* ---- what is read ---------------------------------------------------------------------------- */
 
 static const char head[] = "$ORIGIN example.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\n";
 
@@ -98,7 +98,7 @@ START_TEST(ttl_comes_from_where_it_should)
 }
 END_TEST
 
-/* ---- what is refused ------------------------------------------------------------------------ */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static const struct error_case {
     const char *text; /* behind `head`, if it begins with "+" */
@@ -219,7 +219,7 @@ START_TEST(same_record_twice_is_no_error)
 }
 END_TEST
 
-/* ---- bounds --------------------------------------------------------------------------------- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 /* Reads `text` with bounds of bytes and records. */
 static kirim_err read_bounded(const char *text, size_t bytes_max, uint32_t record_count_max,
@@ -301,7 +301,7 @@ START_TEST(misuse_is_refused)
 }
 END_TEST
 
-/* ---- $INCLUDE ------------------------------------------------------------------------------- */
+/* ---- $INCLUDE -------------------------------------------------------------------------------- */
 
 /* Files by name; each time one is taken it is counted. */
 struct library {
