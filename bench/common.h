@@ -85,7 +85,7 @@ int bench_open_bound(const struct bench_options *o);
 /* An address and port in the order of the network. */
 struct sockaddr_in bench_make_name(uint32_t host, uint64_t port);
 
-/* Where a source sends: 127.0.0.1 for one peer, else 127.2.0.1 and on. Not freed. */
+/* Where a source sends: 127.0.0.1 for one peer, else 127.2.0.1 and on. To be freed. */
 struct sockaddr_in *bench_make_destinations(const struct bench_options *o);
 
 uint64_t bench_read_clock_ns(void);

@@ -92,11 +92,12 @@ class Peer
 
     void make_destinations()
     {
-        const sockaddr_in *const names = bench_make_destinations(&options);
+        sockaddr_in *const names = bench_make_destinations(&options);
         for (std::uint64_t i = 0; i < options.peer_count; i++) {
             destinations.emplace_back(asio::ip::address_v4(ntohl(names[i].sin_addr.s_addr)),
                                       ntohs(names[i].sin_port));
         }
+        std::free(names);
     }
 
     std::array<asio::const_buffer, 2> make_datagram()

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 
 static const struct bench_program program = { .name = "raw_mmsg", .mode_count = BENCH_MODE_COUNT };
@@ -77,6 +78,7 @@ static void run_source(struct mmsg *m, const struct bench_options *o)
         }
         mmsg_send(m, count);
     }
+    free(destinations);
 }
 
 int main(int argc, char **argv)

@@ -12,8 +12,8 @@
  *         build/bin/raw_mmsg echo --port 0
  *
  * Serves one socket: the first UDP socket that is waited for. `syscall` stands here because libuv
- * calls recvmmsg by its number. One thread. Sources: recvmmsg(2), sendmmsg(2), epoll_wait(2),
- * select(2), dlsym(3), ld.so(8).
+ * calls recvmmsg by its number. Not for sanitized builds, whose runtime must be loaded first. One
+ * thread. Sources: recvmmsg(2), sendmmsg(2), epoll_wait(2), select(2), dlsym(3), ld.so(8).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

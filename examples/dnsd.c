@@ -92,8 +92,7 @@ static bool add_zone(struct daemon *d, const char *path, struct kirim_dns_zone *
     }
     options.file = path;
     options.zone.alloc = allocate;
-    kirim_err err =
-        kirim_loop_random(d->loop, options.zone.hash_key, sizeof options.zone.hash_key);
+    kirim_err err = kirim_loop_random(d->loop, options.zone.hash_key, sizeof options.zone.hash_key);
     if (err < 0) {
         free(data);
         return cli_fail(&d->cli, err, "random bytes") == CLI_SUCCESS;

@@ -111,8 +111,10 @@ static void print_answer(const struct client *c, const struct kirim_dns_message 
     static const struct {
         uint16_t flag;
         const char *name;
-    } flags[] = { { KIRIM_DNS_FLAG_AA, "aa" }, { KIRIM_DNS_FLAG_TC, "tc" },
-                  { KIRIM_DNS_FLAG_RD, "rd" }, { KIRIM_DNS_FLAG_RA, "ra" },
+    } flags[] = { { KIRIM_DNS_FLAG_AA, "aa" },
+                  { KIRIM_DNS_FLAG_TC, "tc" },
+                  { KIRIM_DNS_FLAG_RD, "rd" },
+                  { KIRIM_DNS_FLAG_RA, "ra" },
                   { KIRIM_DNS_FLAG_AD, "ad" } };
     char rcode[KIRIM_DNS_RCODE_TEXT_BYTES];
     kirim_dns_rcode_format(kirim_dns_message_rcode(answer), rcode);
@@ -244,8 +246,7 @@ static void parse_operands(struct client *c)
     }
     struct kirim_dns_name root;
     kirim_dns_name_root(&root);
-    const kirim_err err =
-        kirim_dns_name_parse(word[0], strlen(word[0]), &root, &c->options.name);
+    const kirim_err err = kirim_dns_name_parse(word[0], strlen(word[0]), &root, &c->options.name);
     if (err < 0) {
         cli_fail_usage(&c->cli, "'%s': %s", word[0], kirim_dns_err_text(err));
     }
@@ -282,8 +283,9 @@ static void parse_options(struct client *c, int argc, char **argv)
     const struct cli_program program = {
         .name = "dnsq",
         .operands = "[@SERVER[:PORT]] NAME [TYPE]",
-        .summary = "Asks a DNS server over UDP. SERVER is numeric; default: 127.0.0.1:53. TYPE is A\n"
-                   "unless it is given. Succeeds if every question is answered with NOERROR.",
+        .summary =
+            "Asks a DNS server over UDP. SERVER is numeric; default: 127.0.0.1:53. TYPE is A\n"
+            "unless it is given. Succeeds if every question is answered with NOERROR.",
         .listen_help = "not permitted here: each question has a port of its own",
         .listen_max = 0,
         .operand_min = 1,

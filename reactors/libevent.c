@@ -221,10 +221,9 @@ static void libevent_rearm(struct ki_reactor *reactor, uint64_t deadline_ns, boo
     if (deadline_ns != 0) {
         return;
     }
-    if (r->is_turning == 0) {
+    /* In a turn only for want of memory: better in this pass than never. */
+    if (r->is_turning == 0 || event_add(&r->turn_event, &none) < 0) {
         note(r);
-    } else if (event_add(&r->turn_event, &none) < 0) {
-        note(r); /* No memory: better in this pass than never. */
     }
 }
 

@@ -163,8 +163,9 @@ static bool put_rdata(struct kirim_dns_builder *b, const struct kirim_dns_record
         size_t bytes = 0;
         bool is_put;
         if (*field == KI_DNS_FIELD_NAME) {
-            is_put = kirim_dns_name_read(cursor.data, cursor.bytes, &cursor.at, &name) == KIRIM_OK &&
-                     put_name(b, &name);
+            is_put =
+                kirim_dns_name_read(cursor.data, cursor.bytes, &cursor.at, &name) == KIRIM_OK &&
+                put_name(b, &name);
         } else {
             is_put = ki_dns_field_take(*field, &cursor, &data, &bytes) == KIRIM_OK &&
                      put_bytes(b, data, bytes);

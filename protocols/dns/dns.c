@@ -43,9 +43,9 @@ const char *kirim_dns_err_text(kirim_err err)
 
 void kirim_dns_rcode_format(uint16_t rcode, char text[KIRIM_DNS_RCODE_TEXT_BYTES])
 {
-    static const char *const names[] = { "NOERROR", "FORMERR",  "SERVFAIL", "NXDOMAIN",
-                                         "NOTIMP",  "REFUSED",  "YXDOMAIN", "YXRRSET",
-                                         "NXRRSET", "NOTAUTH",  "NOTZONE" };
+    static const char *const names[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+                                         "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+                                         "NXRRSET", "NOTAUTH", "NOTZONE" };
     struct ki_dns_text out;
     ki_dns_text_init(&out, text, KIRIM_DNS_RCODE_TEXT_BYTES);
     if (rcode < sizeof names / sizeof names[0]) {

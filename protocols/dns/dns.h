@@ -12,13 +12,13 @@
 
 /** Bounds of the wire format, RFC 1035 section 2.3.4 and RFC 6891 section 6.2. */
 enum {
-    KIRIM_DNS_HEADER_BYTES = 12,        /**< Every message begins with so many. */
-    KIRIM_DNS_LABEL_BYTES_MAX = 63,     /**< Of one label, without its length. */
-    KIRIM_DNS_NAME_BYTES_MAX = 255,     /**< Of a name on the wire, the root's zero included. */
-    KIRIM_DNS_LABEL_COUNT_MAX = 127,    /**< Of a name, the root not counted. */
+    KIRIM_DNS_HEADER_BYTES = 12,         /**< Every message begins with so many. */
+    KIRIM_DNS_LABEL_BYTES_MAX = 63,      /**< Of one label, without its length. */
+    KIRIM_DNS_NAME_BYTES_MAX = 255,      /**< Of a name on the wire, the root's zero included. */
+    KIRIM_DNS_LABEL_COUNT_MAX = 127,     /**< Of a name, the root not counted. */
     KIRIM_DNS_MESSAGE_BYTES_MAX = 65535, /**< Of a message. */
-    KIRIM_DNS_PLAIN_BYTES_MAX = 512,    /**< Of a reply to someone who says nothing of EDNS. */
-    KIRIM_DNS_RDATA_BYTES_MAX = 65535   /**< Of the data of one record. */
+    KIRIM_DNS_PLAIN_BYTES_MAX = 512,     /**< Of a reply to someone who says nothing of EDNS. */
+    KIRIM_DNS_RDATA_BYTES_MAX = 65535    /**< Of the data of one record. */
 };
 
 /** Bounds that this implementation sets itself. */
@@ -96,17 +96,17 @@ enum {
 
 /** Errors of the protocol's code, beside those of kirim/error.h. Numbers are stable. */
 enum {
-    KIRIM_DNS_ESHORT = -1001,   /**< The bytes end before the thing does. */
-    KIRIM_DNS_EFORM = -1002,    /**< Malformed in another way. */
-    KIRIM_DNS_EPOINTER = -1003, /**< A compression pointer that does not go back, or too many. */
-    KIRIM_DNS_ELABEL = -1004,   /**< A label over KIRIM_DNS_LABEL_BYTES_MAX. */
-    KIRIM_DNS_ENAME = -1005,    /**< A name over KIRIM_DNS_NAME_BYTES_MAX. */
-    KIRIM_DNS_EEMPTY = -1006,   /**< An empty label inside a name. */
-    KIRIM_DNS_EESCAPE = -1007,  /**< A backslash that is not followed by what it needs. */
+    KIRIM_DNS_ESHORT = -1001,    /**< The bytes end before the thing does. */
+    KIRIM_DNS_EFORM = -1002,     /**< Malformed in another way. */
+    KIRIM_DNS_EPOINTER = -1003,  /**< A compression pointer that does not go back, or too many. */
+    KIRIM_DNS_ELABEL = -1004,    /**< A label over KIRIM_DNS_LABEL_BYTES_MAX. */
+    KIRIM_DNS_ENAME = -1005,     /**< A name over KIRIM_DNS_NAME_BYTES_MAX. */
+    KIRIM_DNS_EEMPTY = -1006,    /**< An empty label inside a name. */
+    KIRIM_DNS_EESCAPE = -1007,   /**< A backslash that is not followed by what it needs. */
     KIRIM_DNS_ERELATIVE = -1008, /**< A relative name, and nothing it is relative to. */
-    KIRIM_DNS_EOPT = -1009,     /**< Two OPT records, or one with an owner other than the root. */
-    KIRIM_DNS_EFULL = -1010,    /**< A bound of the zone is reached. */
-    KIRIM_DNS_EZONE = -1011     /**< The zone's data contradict each other or are incomplete. */
+    KIRIM_DNS_EOPT = -1009,      /**< Two OPT records, or one with an owner other than the root. */
+    KIRIM_DNS_EFULL = -1010,     /**< A bound of the zone is reached. */
+    KIRIM_DNS_EZONE = -1011      /**< The zone's data contradict each other or are incomplete. */
 };
 
 /** Bytes that are read. */

@@ -89,8 +89,8 @@ kirim_err kirim_dns_service_open(struct kirim_dns_service *service, struct kirim
     }
     struct kirim_endpoint_options wanted = *options;
     *service = (struct kirim_dns_service){ .server = server };
-    service->names_source = (kirim_loop_caps(loop) & KIRIM_CAP_SOURCE) != 0 &&
-                            kirim_addr_is_wildcard(&options->local);
+    service->names_source =
+        (kirim_loop_caps(loop) & KIRIM_CAP_SOURCE) != 0 && kirim_addr_is_wildcard(&options->local);
     wanted.handler = &service_handler;
     wanted.user = service;
     if (wanted.datagram_bytes_max == 0) {

@@ -39,8 +39,8 @@ struct kirim_dns_service {
  * On a wildcard address, answers leave from the address that was asked, if the loop can do that
  * (KIRIM_CAP_SOURCE).
  *
- * @param service  Caller's storage, put until the endpoint is gone: until `endpoint` is NULL, or the
- *                 loop is closed.
+ * @param service  Caller's storage, put until the endpoint is gone: until `endpoint` is NULL, or
+ * the loop is closed.
  * @param loop     Open loop.
  * @param server   Lent; may serve several services of one thread.
  * @param options  Where and how to open the endpoint: `local`, flags, buffers, queue. Its handler,

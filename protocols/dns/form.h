@@ -11,9 +11,9 @@
 
 /* Letters of a form. Names may be compressed in the types of RFC 1035 only (RFC 3597 section 4). */
 enum {
-    KI_DNS_FIELD_NAME = 'N',    /* a name that may be compressed */
-    KI_DNS_FIELD_TARGET = 'D',  /* a name that may not */
-    KI_DNS_FIELD_8 = '1',       /* a number */
+    KI_DNS_FIELD_NAME = 'N',   /* a name that may be compressed */
+    KI_DNS_FIELD_TARGET = 'D', /* a name that may not */
+    KI_DNS_FIELD_8 = '1',      /* a number */
     KI_DNS_FIELD_16 = '2',
     KI_DNS_FIELD_32 = '4',
     KI_DNS_FIELD_SECONDS = 'T', /* 32 bits */
@@ -21,7 +21,8 @@ enum {
     KI_DNS_FIELD_IPV6 = '6',
     KI_DNS_FIELD_STRINGS = 'S', /* character-strings, one or more, up to the end */
     KI_DNS_FIELD_TAG = 'G',     /* a character-string of letters and digits, not empty */
-    KI_DNS_FIELD_REST = 'V'     /* all bytes that are left */
+    KI_DNS_FIELD_REST = 'V',    /* all bytes that are left, as a string */
+    KI_DNS_FIELD_HEX = 'X'      /* all bytes that are left, at least one, as hexadecimal digits */
 };
 
 struct ki_dns_form {

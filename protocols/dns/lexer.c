@@ -127,8 +127,8 @@ const char *ki_dns_lexer_next(struct ki_dns_lexer *lexer, struct ki_dns_entry *e
             why = take_mark(lexer, &is_joined);
         } else {
             if (entry->word_count == 0) {
-                entry->is_indented = lexer->at > lexer->line_at &&
-                                     is_blank(lexer->text[lexer->line_at]);
+                entry->is_indented =
+                    lexer->at > lexer->line_at && is_blank(lexer->text[lexer->line_at]);
             }
             why = take_word(lexer, entry);
         }

@@ -17,8 +17,7 @@ enum {
 
 static kirim_err read_question(struct ki_dns_cursor *cursor, struct kirim_dns_question *out)
 {
-    const kirim_err err =
-        kirim_dns_name_read(cursor->data, cursor->bytes, &cursor->at, &out->name);
+    const kirim_err err = kirim_dns_name_read(cursor->data, cursor->bytes, &cursor->at, &out->name);
     if (err < 0) {
         return err;
     }
@@ -74,8 +73,7 @@ static bool are_options_whole(const struct kirim_dns_edns *edns)
 {
     struct kirim_dns_option option;
     size_t at = 0;
-    while (kirim_dns_edns_next(edns, &at, &option)) {
-    }
+    while (kirim_dns_edns_next(edns, &at, &option)) {}
     return at == edns->option_bytes;
 }
 

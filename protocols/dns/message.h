@@ -21,11 +21,11 @@ struct kirim_dns_question {
 
 /** What the OPT record of a message says (RFC 6891 section 6.1). */
 struct kirim_dns_edns {
-    uint16_t udp_bytes;    /**< Largest datagram that its sender takes, as it stands there. */
-    uint8_t rcode_high;    /**< Upper 8 bits of the result. */
-    uint8_t version;       /**< 0 is the only one that exists. */
-    bool is_dnssec_ok;     /**< DO, RFC 3225. */
-    uint16_t option_bytes; /**< Of `options`. */
+    uint16_t udp_bytes;     /**< Largest datagram that its sender takes, as it stands there. */
+    uint8_t rcode_high;     /**< Upper 8 bits of the result. */
+    uint8_t version;        /**< 0 is the only one that exists. */
+    bool is_dnssec_ok;      /**< DO, RFC 3225. */
+    uint16_t option_bytes;  /**< Of `options`. */
     const uint8_t *options; /**< As they stand in the message; their lengths add up. */
 };
 
@@ -33,11 +33,11 @@ struct kirim_dns_edns {
 struct kirim_dns_message {
     struct kirim_dns_span wire; /**< Its bytes; lent by the caller. */
     uint16_t id;
-    uint16_t flags;               /**< KIRIM_DNS_FLAG_..., opcode and the lower bits of the result. */
-    uint16_t question_count;      /**< As the header says, and so the others. */
-    uint16_t record_count[4];     /**< By KIRIM_DNS_SECTION_...; the first is not used. */
-    bool has_question;            /**< `question` holds the first one. */
-    bool has_edns;                /**< `edns` is set. */
+    uint16_t flags;           /**< KIRIM_DNS_FLAG_..., opcode and the lower bits of the result. */
+    uint16_t question_count;  /**< As the header says, and so the others. */
+    uint16_t record_count[4]; /**< By KIRIM_DNS_SECTION_...; the first is not used. */
+    bool has_question;        /**< `question` holds the first one. */
+    bool has_edns;            /**< `edns` is set. */
     struct kirim_dns_question question;
     struct kirim_dns_edns edns;
     size_t question_bytes; /**< From the header to the end of the questions that were read. */
@@ -73,7 +73,8 @@ static inline uint16_t kirim_dns_message_rcode(const struct kirim_dns_message *m
  *
  * @param wire  The bytes; must outlive `out`.
  * @param out   The message.
- * @retval KIRIM_OK          All of it is well-formed. The data of records but OPT were not looked at.
+ * @retval KIRIM_OK          All of it is well-formed. The data of records but OPT were not looked
+ * at.
  * @retval KIRIM_DNS_ESHORT  It ends too early; with fewer than 12 bytes `out` holds nothing.
  * @retval KIRIM_DNS_EFORM   Bytes are left over, a bad label, or bad lengths of EDNS options.
  * @retval KIRIM_DNS_EOPT    A second OPT record, one elsewhere than in the additional section, or
@@ -121,10 +122,10 @@ enum { KIRIM_DNS_PLACE_COUNT_MAX = 64 };
 /** A message that is being built; the caller's storage. */
 struct kirim_dns_builder {
     uint8_t *data;
-    size_t limit;              /**< Largest size of the message. */
-    size_t bytes;              /**< Written so far. */
-    uint16_t count[4];         /**< Questions, and records by KIRIM_DNS_SECTION_... */
-    uint16_t place_count;      /**< Of `place`. */
+    size_t limit;         /**< Largest size of the message. */
+    size_t bytes;         /**< Written so far. */
+    uint16_t count[4];    /**< Questions, and records by KIRIM_DNS_SECTION_... */
+    uint16_t place_count; /**< Of `place`. */
     struct {
         uint16_t at;   /**< Where a name, or the end of one, begins in the message. */
         uint16_t hash; /**< Of it. */

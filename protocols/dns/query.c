@@ -8,7 +8,8 @@
 
 #include "wire.h"
 
-#define TIMEOUT_NS_MAX (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow */
+#define TIMEOUT_NS_MAX (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow \
+                                            */
 
 /* ---- whom to ask, and until when ------------------------------------------------------------- */
 
@@ -70,9 +71,9 @@ kirim_err kirim_dns_query_start(struct kirim_dns_query *query,
     query->options = *options;
     query->id = ki_dns_get16(options->random);
     query->has_edns = !options->is_plain;
-    query->question = (struct kirim_dns_question){
-        .name = options->name, .type = options->type, .dns_class = options->dns_class
-    };
+    query->question = (struct kirim_dns_question){ .name = options->name,
+                                                   .type = options->type,
+                                                   .dns_class = options->dns_class };
     if (options->is_case_mixed) {
         mix_case(&query->question.name, options->random + 2);
     }

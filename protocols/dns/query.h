@@ -36,21 +36,21 @@ struct kirim_dns_query_options {
     uint16_t dns_class;
     struct kirim_addr server[KIRIM_DNS_QUERY_SERVER_COUNT_MAX]; /**< With their ports. */
     size_t server_count;                                        /**< At least 1. */
-    uint64_t timeout_ns;        /**< Of the first try with all servers; doubled for each further. */
-    uint32_t try_count;         /**< How often each server is asked, 1..16. */
-    bool is_recursion_desired;  /**< RD. */
-    bool is_case_mixed;         /**< Letters in random case, against forged answers. */
-    bool is_plain;              /**< Without EDNS. */
+    uint64_t timeout_ns;       /**< Of the first try with all servers; doubled for each further. */
+    uint32_t try_count;        /**< How often each server is asked, 1..16. */
+    bool is_recursion_desired; /**< RD. */
+    bool is_case_mixed;        /**< Letters in random case, against forged answers. */
+    bool is_plain;             /**< Without EDNS. */
     /** Random bytes, never used twice. */
     uint8_t random[KIRIM_DNS_QUERY_RANDOM_BYTES];
 };
 
 /** Initialises options: class IN, 2 s, 3 tries, recursion desired, letters of mixed case. */
-#define KIRIM_DNS_QUERY_OPTIONS_INIT                                             \
-    {                                                                            \
-        .size = sizeof(struct kirim_dns_query_options),                          \
-        .dns_class = KIRIM_DNS_CLASS_IN, .timeout_ns = UINT64_C(2000000000),     \
-        .try_count = 3, .is_recursion_desired = true, .is_case_mixed = true      \
+#define KIRIM_DNS_QUERY_OPTIONS_INIT                                                      \
+    {                                                                                     \
+        .size = sizeof(struct kirim_dns_query_options), .dns_class = KIRIM_DNS_CLASS_IN,  \
+        .timeout_ns = UINT64_C(2000000000), .try_count = 3, .is_recursion_desired = true, \
+        .is_case_mixed = true                                                             \
     }
 
 /** Where a question stands. */
@@ -62,27 +62,29 @@ enum {
 
 /** What was ignored, by the first thing that was wrong. */
 struct kirim_dns_query_ignored {
-    uint32_t peer;      /**< From someone who was not asked. */
-    uint32_t id;        /**< Another identifier, or too short to have one. */
-    uint32_t malformed; /**< Not a response to a question, malformed, or longer than was asked for. */
-    uint32_t question;  /**< To another question. */
+    uint32_t peer; /**< From someone who was not asked. */
+    uint32_t id;   /**< Another identifier, or too short to have one. */
+    uint32_t
+        malformed; /**< Not a response to a question, malformed, or longer than was asked for. */
+    uint32_t question; /**< To another question. */
 };
 
 /** A question under way; the caller's storage. Read only. */
 struct kirim_dns_query {
     struct kirim_dns_query_options options;
-    int state;              /**< KIRIM_DNS_QUERY_... */
-    kirim_err err;          /**< Of a failure: KIRIM_ETIMEDOUT, or what the network said. */
-    uint64_t deadline_ns;   /**< KIRIM_NEVER once it has ended. */
-    bool has_output;        /**< Call kirim_dns_query_output(). */
-    bool has_edns;          /**< Of the question as it is sent now. */
-    size_t server_index;    /**< Who is asked now. */
-    uint32_t round;         /**< How often all servers were asked before, from 0. */
-    uint32_t sent_count;    /**< Datagrams given out. */
+    int state;            /**< KIRIM_DNS_QUERY_... */
+    kirim_err err;        /**< Of a failure: KIRIM_ETIMEDOUT, or what the network said. */
+    uint64_t deadline_ns; /**< KIRIM_NEVER once it has ended. */
+    bool has_output;      /**< Call kirim_dns_query_output(). */
+    bool has_edns;        /**< Of the question as it is sent now. */
+    size_t server_index;  /**< Who is asked now. */
+    uint32_t round;       /**< How often all servers were asked before, from 0. */
+    uint32_t sent_count;  /**< Datagrams given out. */
     struct kirim_dns_query_ignored ignored;
     struct kirim_dns_question question; /**< As it is sent. */
     uint16_t id;
-    /** Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. Its question has the case of `options`. */
+    /** Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. Its question has the case of `options`.
+     */
     struct kirim_dns_message answer;
     uint8_t answer_wire[KIRIM_DNS_UDP_BYTES];
 };

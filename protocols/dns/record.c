@@ -20,16 +20,19 @@ static const struct ki_dns_form forms[] = {
     { KIRIM_DNS_TXT, "TXT", "S", "TXT needs: STRING..." },
     { KIRIM_DNS_AAAA, "AAAA", "6", "AAAA needs: ADDRESS" },
     { KIRIM_DNS_SRV, "SRV", "222D", "SRV needs: PRIORITY WEIGHT PORT NAME" },
+    { KIRIM_DNS_DS, "DS", "211X", "DS needs: KEYTAG ALGORITHM DIGESTTYPE DIGEST" },
     { KIRIM_DNS_CAA, "CAA", "1GV", "CAA needs: FLAGS TAG VALUE" },
 };
 
-/* Types that stand in questions, and one that zones hold, but whose data are bytes here. */
+/* Types that stand in questions only. */
 static const struct {
     uint16_t type;
     const char *name;
 } other_names[] = {
-    { KIRIM_DNS_OPT, "OPT" },   { KIRIM_DNS_DS, "DS" },   { KIRIM_DNS_IXFR, "IXFR" },
-    { KIRIM_DNS_AXFR, "AXFR" }, { KIRIM_DNS_ANY, "ANY" },
+    { KIRIM_DNS_OPT, "OPT" },
+    { KIRIM_DNS_IXFR, "IXFR" },
+    { KIRIM_DNS_AXFR, "AXFR" },
+    { KIRIM_DNS_ANY, "ANY" },
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -201,6 +204,10 @@ kirim_err ki_dns_field_take(char field, struct ki_dns_cursor *cursor, const uint
         break;
     case KI_DNS_FIELD_REST:
         *bytes = ki_dns_left(cursor);
+        break;
+    case KI_DNS_FIELD_HEX:
+        *bytes = ki_dns_left(cursor);
+        err = *bytes == 0 ? KIRIM_DNS_ESHORT : KIRIM_OK;
         break;
     default:
         break;

@@ -4,7 +4,7 @@
  *
  * Data that this code keeps and hands out are uncompressed. Types that it does not know are bytes,
  * written as RFC 3597 says. Owns nothing. Any thread. Sources: RFC 1035 sections 3.3 and 5.1,
- * RFC 2782, RFC 3596, RFC 3597, RFC 5952, RFC 8659.
+ * RFC 2782, RFC 3596, RFC 3597, RFC 4034 section 5, RFC 5952, RFC 8659.
  */
 #ifndef KIRIM_DNS_RECORD_H
 #define KIRIM_DNS_RECORD_H
@@ -100,8 +100,8 @@ struct kirim_dns_rdata_parse {
 };
 
 /** Initialises the structure: nothing to read, no room. */
-#define KIRIM_DNS_RDATA_PARSE_INIT               \
-    {                                            \
+#define KIRIM_DNS_RDATA_PARSE_INIT                   \
+    {                                                \
         .size = sizeof(struct kirim_dns_rdata_parse) \
     }
 

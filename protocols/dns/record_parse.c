@@ -134,9 +134,8 @@ static bool put_name(struct reader *r, const struct kirim_dns_word *word)
     if (is_origin && origin != NULL) {
         return put_bytes(r, origin->wire, origin->bytes);
     }
-    const kirim_err err = is_origin
-                              ? KIRIM_DNS_ERELATIVE
-                              : kirim_dns_name_parse(word->text, word->bytes, origin, &name);
+    const kirim_err err = is_origin ? KIRIM_DNS_ERELATIVE
+                                    : kirim_dns_name_parse(word->text, word->bytes, origin, &name);
     if (err < 0) {
         r->why = kirim_dns_err_text(err);
         return false;
@@ -199,6 +198,36 @@ static bool put_string(struct reader *r, const struct kirim_dns_word *word)
     return true;
 }
 
+static int hex_value(char digit)
+{
+    const uint8_t folded = ki_dns_fold((uint8_t)digit);
+    if (folded >= '0' && folded <= '9') {
+        return folded - '0';
+    }
+    return folded >= 'a' && folded <= 'f' ? folded - 'a' + 10 : -1;
+}
+
+/* The bytes of all words from here on, each of pairs of digits. */
+static bool put_hex(struct reader *r)
+{
+    for (; r->at < r->parse->word_count; r->at++) {
+        const struct kirim_dns_word *const word = &r->parse->words[r->at];
+        for (size_t i = 0; i < word->bytes; i += 2) {
+            const int high = hex_value(word->text[i]);
+            const int low = i + 1 < word->bytes ? hex_value(word->text[i + 1]) : -1;
+            if (high < 0 || low < 0) {
+                r->why = "not pairs of hexadecimal digits";
+                return false;
+            }
+            const uint8_t byte = (uint8_t)(high << 4 | low);
+            if (!put_bytes(r, &byte, 1)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* ---- fields ---------------------------------------------------------------------------------- */
 
 static bool put_field(struct reader *r, char field)
@@ -235,6 +264,9 @@ static bool put_fields(struct reader *r, const struct ki_dns_form *form)
                 r->why = form->usage;
                 return false;
             }
+            if (*field == KI_DNS_FIELD_HEX) {
+                return put_hex(r); /* always the last one */
+            }
             if (!put_field(r, *field)) {
                 return false;
             }
@@ -250,15 +282,6 @@ static bool put_fields(struct reader *r, const struct ki_dns_form *form)
 
 /* ---- the form for unknown types -------------------------------------------------------------- */
 
-static int hex_value(char digit)
-{
-    const uint8_t folded = ki_dns_fold((uint8_t)digit);
-    if (folded >= '0' && folded <= '9') {
-        return folded - '0';
-    }
-    return folded >= 'a' && folded <= 'f' ? folded - 'a' + 10 : -1;
-}
-
 /* The words are `\#`, a length, and so many bytes in hexadecimal digits, in any number of words. */
 static bool put_generic(struct reader *r)
 {
@@ -269,20 +292,9 @@ static bool put_generic(struct reader *r)
         r->why = "\\# needs a length from 0 to 65535";
         return false;
     }
-    for (r->at = 2; r->at < parse->word_count; r->at++) {
-        const struct kirim_dns_word *const word = &parse->words[r->at];
-        for (size_t i = 0; i < word->bytes; i += 2) {
-            const int high = hex_value(word->text[i]);
-            const int low = i + 1 < word->bytes ? hex_value(word->text[i + 1]) : -1;
-            if (high < 0 || low < 0) {
-                r->why = "not pairs of hexadecimal digits";
-                return false;
-            }
-            const uint8_t byte = (uint8_t)(high << 4 | low);
-            if (!put_bytes(r, &byte, 1)) {
-                return false;
-            }
-        }
+    r->at = 2;
+    if (!put_hex(r)) {
+        return false;
     }
     if (r->used != length) {
         r->at = 1;

@@ -135,6 +135,9 @@ static void put_field(struct ki_dns_text *text, char field, const uint8_t *data,
     case KI_DNS_FIELD_TAG:
         ki_dns_text_bytes(text, data + 1, bytes - 1);
         break;
+    case KI_DNS_FIELD_HEX:
+        ki_dns_text_hex(text, data, bytes);
+        break;
     default:
         put_quoted(text, data, bytes);
         break;

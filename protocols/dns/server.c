@@ -55,8 +55,7 @@ static bool add_set(struct exchange *x, int section, const struct kirim_dns_name
 {
     const struct kirim_dns_mark mark = kirim_dns_builder_mark(&x->builder);
     const uint32_t soa_ttl = kirim_dns_zone_negative_ttl(x->zone);
-    const bool is_negative =
-        section == KIRIM_DNS_SECTION_AUTHORITY && set->type == KIRIM_DNS_SOA;
+    const bool is_negative = section == KIRIM_DNS_SECTION_AUTHORITY && set->type == KIRIM_DNS_SOA;
     for (const struct kirim_dns_data *data = set->first; data != NULL; data = data->next) {
         const struct kirim_dns_record record = {
             .type = set->type,
@@ -88,8 +87,7 @@ static bool read_target(uint16_t type, const struct kirim_dns_data *data,
                         struct kirim_dns_name *out)
 {
     size_t at = type == KIRIM_DNS_NS ? 0 : type == KIRIM_DNS_MX ? 2 : 6;
-    const bool has_target =
-        type == KIRIM_DNS_NS || type == KIRIM_DNS_MX || type == KIRIM_DNS_SRV;
+    const bool has_target = type == KIRIM_DNS_NS || type == KIRIM_DNS_MX || type == KIRIM_DNS_SRV;
     return has_target && kirim_dns_name_read(data->rdata, data->bytes, &at, out) == KIRIM_OK;
 }
 
@@ -278,8 +276,7 @@ static void answer_question(struct exchange *x)
         return;
     }
     const bool is_meta = question->type >= KIRIM_DNS_META_FIRST &&
-                         question->type <= KIRIM_DNS_META_LAST &&
-                         question->type != KIRIM_DNS_ANY;
+                         question->type <= KIRIM_DNS_META_LAST && question->type != KIRIM_DNS_ANY;
     x->zone = question->dns_class == KIRIM_DNS_CLASS_IN && !is_meta
                   ? choose_zone(x->server, question)
                   : NULL;

@@ -17,17 +17,17 @@
 
 /** Bounds of a server. */
 enum {
-    KIRIM_DNS_ZONE_COUNT_MAX = 64,   /**< Zones of one server. */
-    KIRIM_DNS_RCODE_COUNT = 24,      /**< Results that are counted one by one. */
+    KIRIM_DNS_ZONE_COUNT_MAX = 64,    /**< Zones of one server. */
+    KIRIM_DNS_RCODE_COUNT = 24,       /**< Results that are counted one by one. */
     KIRIM_DNS_VERSION_BYTES_MAX = 255 /**< Of the version's text. */
 };
 
 /** What a server counted; the numbers only grow. */
 struct kirim_dns_server_stats {
-    uint64_t received;  /**< Datagrams given to it. */
-    uint64_t dropped;   /**< Of those, not answered: too short, or a response. */
-    uint64_t answered;  /**< The others. */
-    uint64_t truncated; /**< Of the answers, with TC. */
+    uint64_t received;                     /**< Datagrams given to it. */
+    uint64_t dropped;                      /**< Of those, not answered: too short, or a response. */
+    uint64_t answered;                     /**< The others. */
+    uint64_t truncated;                    /**< Of the answers, with TC. */
     uint64_t rcode[KIRIM_DNS_RCODE_COUNT]; /**< Answers by result. */
 };
 
@@ -38,8 +38,8 @@ struct kirim_dns_server {
     /** Largest answer to who takes so much, 512..65,535; kirim_dns_server_init() sets
      * KIRIM_DNS_UDP_BYTES. */
     uint16_t udp_bytes;
-    /** What `version.bind` of class CH is told, at most KIRIM_DNS_VERSION_BYTES_MAX bytes; NULL: such
-     * questions are refused. */
+    /** What `version.bind` of class CH is told, at most KIRIM_DNS_VERSION_BYTES_MAX bytes; NULL:
+     * such questions are refused. */
     const char *version;
     struct kirim_dns_server_stats stats;
 };

@@ -10,11 +10,7 @@
 #include "form.h"
 #include "zone_tree.h"
 
-enum {
-    TABLE_COUNT_MIN = 64,
-    PIECE_BYTES = 16384,
-    RECORD_COUNT_MAX_DEFAULT = 1000000
-};
+enum { TABLE_COUNT_MIN = 64, PIECE_BYTES = 16384, RECORD_COUNT_MAX_DEFAULT = 1000000 };
 
 #define BYTES_MAX_DEFAULT ((size_t)256 << 20)
 

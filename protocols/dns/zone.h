@@ -53,19 +53,19 @@ struct kirim_dns_zone_options {
 
 /** What a zone says to a question. */
 enum {
-    KIRIM_DNS_MATCH_OUTSIDE = 0,    /**< The name is not within the zone. */
-    KIRIM_DNS_MATCH_ANSWER = 1,     /**< `set` is the answer. */
-    KIRIM_DNS_MATCH_CNAME = 2,      /**< `set` has the name to look for instead. */
-    KIRIM_DNS_MATCH_NO_DATA = 3,    /**< The name exists, not with this type. */
-    KIRIM_DNS_MATCH_NO_NAME = 4,    /**< The name does not exist. */
-    KIRIM_DNS_MATCH_DELEGATION = 5  /**< Others have authority; `set` has their NS records. */
+    KIRIM_DNS_MATCH_OUTSIDE = 0,   /**< The name is not within the zone. */
+    KIRIM_DNS_MATCH_ANSWER = 1,    /**< `set` is the answer. */
+    KIRIM_DNS_MATCH_CNAME = 2,     /**< `set` has the name to look for instead. */
+    KIRIM_DNS_MATCH_NO_DATA = 3,   /**< The name exists, not with this type. */
+    KIRIM_DNS_MATCH_NO_NAME = 4,   /**< The name does not exist. */
+    KIRIM_DNS_MATCH_DELEGATION = 5 /**< Others have authority; `set` has their NS records. */
 };
 
 /** The answer of kirim_dns_zone_find(). */
 struct kirim_dns_match {
-    int kind; /**< KIRIM_DNS_MATCH_... */
+    int kind;         /**< KIRIM_DNS_MATCH_... */
     bool is_wildcard; /**< By a wildcard, RFC 4592: the owner of `set` is the name asked for. */
-    uint8_t cut_label_count; /**< Of a delegation: how many labels its owner has. */
+    uint8_t cut_label_count;           /**< Of a delegation: how many labels its owner has. */
     const struct kirim_dns_rrset *set; /**< NULL if there are no records to tell. */
 };
 
@@ -94,8 +94,8 @@ void kirim_dns_zone_close(struct kirim_dns_zone *zone);
  * @param record  Of class IN; its data uncompressed. Copied.
  * @param why     Gets what is wrong if the answer is an error: static text. May be NULL.
  * @retval KIRIM_OK         Added, or there already.
- * @retval KIRIM_EINVAL     Sealed; an owner outside of the zone; a class, TTL or type that no record
- *                          may have; data that are not what the type asks for.
+ * @retval KIRIM_EINVAL     Sealed; an owner outside of the zone; a class, TTL or type that no
+ * record may have; data that are not what the type asks for.
  * @retval KIRIM_DNS_EZONE  A CNAME beside other records or a second one (RFC 2181 section 10.1); a
  *                          second SOA, or one below the apex; NS at a wildcard, which has no
  *                          meaning (RFC 4592 section 4.2).

@@ -52,8 +52,7 @@ struct ki_dns_set *ki_dns_node_set(const struct ki_dns_node *node, uint16_t type
 static struct kirim_dns_match match_node(const struct ki_dns_node *node, uint16_t type)
 {
     struct kirim_dns_match match = { .kind = KIRIM_DNS_MATCH_ANSWER };
-    const struct ki_dns_set *set =
-        type == KIRIM_DNS_ANY ? node->sets : ki_dns_node_set(node, type);
+    const struct ki_dns_set *set = type == KIRIM_DNS_ANY ? node->sets : ki_dns_node_set(node, type);
     if (set == NULL) {
         set = ki_dns_node_set(node, KIRIM_DNS_CNAME);
         match.kind = set != NULL ? KIRIM_DNS_MATCH_CNAME : KIRIM_DNS_MATCH_NO_DATA;

@@ -22,10 +22,10 @@ struct ki_dns_node {
     struct ki_dns_node *walk;     /* the node that was added after it */
     struct ki_dns_node *wildcard; /* the child "*", or NULL */
     struct ki_dns_set *sets;      /* in the order in which they were begun */
-    uint64_t id;     /* number of the node, for the hash of its children */
-    uint64_t hash;   /* of its parent's id and its label */
-    bool is_cut;     /* has NS records and is not the apex */
-    uint8_t label[]; /* its length, and its bytes with the letters in lower case */
+    uint64_t id;                  /* number of the node, for the hash of its children */
+    uint64_t hash;                /* of its parent's id and its label */
+    bool is_cut;                  /* has NS records and is not the apex */
+    uint8_t label[];              /* its length, and its bytes with the letters in lower case */
 };
 
 /* A piece of memory. */

@@ -179,8 +179,8 @@ static kirim_err set_origin(struct reader *r)
     if (r->entry.word_count != 2) {
         return fail_word(r, 2, "$ORIGIN needs: NAME");
     }
-    const kirim_err err = kirim_dns_name_parse(word->text, word->bytes,
-                                               r->has_origin ? &r->origin : NULL, &origin);
+    const kirim_err err =
+        kirim_dns_name_parse(word->text, word->bytes, r->has_origin ? &r->origin : NULL, &origin);
     if (err < 0) {
         return fail_word(r, 1, kirim_dns_err_text(err));
     }
@@ -380,8 +380,8 @@ static kirim_err read_all(struct reader *r)
             continue;
         }
         const struct kirim_dns_word *const first = &r->entry.words[0];
-        const bool is_directive = !r->entry.is_indented && !first->is_quoted && first->bytes > 0 &&
-                                  first->text[0] == '$';
+        const bool is_directive =
+            !r->entry.is_indented && !first->is_quoted && first->bytes > 0 && first->text[0] == '$';
         const kirim_err err = is_directive ? work_off_directive(r) : work_off_record(r);
         if (err < 0) {
             return err;

@@ -53,10 +53,9 @@ struct kirim_dns_zonefile_options {
 };
 
 /** Initialises options: the bounds' defaults; `zone.alloc` has to be set. */
-#define KIRIM_DNS_ZONEFILE_OPTIONS_INIT                   \
-    {                                                     \
-        .size = sizeof(struct kirim_dns_zonefile_options), \
-        .zone = KIRIM_DNS_ZONE_OPTIONS_INIT               \
+#define KIRIM_DNS_ZONEFILE_OPTIONS_INIT                                                        \
+    {                                                                                          \
+        .size = sizeof(struct kirim_dns_zonefile_options), .zone = KIRIM_DNS_ZONE_OPTIONS_INIT \
     }
 
 /**

@@ -16,7 +16,7 @@
 #include "plan.h"
 #include "support/ks_spy.h"
 
-enum { CASE_SECONDS_MAX = 60 };
+enum { CASE_SECONDS_MAX = 30 };
 
 struct options {
     struct kc_choice choice;

@@ -16,12 +16,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 /* Ends the program, with a place to look at, if a claim does not hold. */
-#define FUZZ_CLAIM(claim)                                                        \
-    do {                                                                         \
-        if (!(claim)) {                                                          \
+#define FUZZ_CLAIM(claim)                                                             \
+    do {                                                                              \
+        if (!(claim)) {                                                               \
             (void)fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #claim); \
-            abort();                                                             \
-        }                                                                        \
+            abort();                                                                  \
+        }                                                                             \
     } while (0)
 
 /* A kirim_alloc_fn; `user` is a size_t, the blocks given and not taken back. */

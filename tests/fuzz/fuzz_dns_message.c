@@ -103,8 +103,8 @@ static void check_message(const struct kirim_dns_message *message)
         record.rdata_bytes = (uint16_t)room.bytes;
         FUZZ_CLAIM(kirim_dns_rdata_check(record.type, data, room.bytes) == KIRIM_OK);
         check_text(&record);
-        is_whole = kirim_dns_builder_record(&b, walk.section, &owner, &record) == KIRIM_OK &&
-                   is_whole;
+        is_whole =
+            kirim_dns_builder_record(&b, walk.section, &owner, &record) == KIRIM_OK && is_whole;
     }
     const size_t bytes = kirim_dns_builder_end(&b, message->id, message->flags);
     const struct kirim_dns_span span = { wire, bytes };

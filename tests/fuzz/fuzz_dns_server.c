@@ -16,7 +16,7 @@ static const char zone_text[] =
     "ns A 192.0.2.1\nns AAAA 2001:db8::1\nm A 192.0.2.2\n"
     "c CNAME d\nd CNAME e\ne A 192.0.2.3\nl CNAME l\no CNAME o.b.\n"
     "* TXT wild\n*.w CNAME c\nx.y.z A 192.0.2.4\n"
-    "s NS ns.s\ns NS ns\ns DS \\# 2 abcd\nns.s A 192.0.2.5\n"
+    "s NS ns.s\ns NS ns\ns DS 1 13 2 abcd\nns.s A 192.0.2.5\n"
     "v SRV 1 2 3 m\nt TYPE65280 \\# 3 010203\ni CAA 0 issue \"ca.b\"\n";
 
 static struct kirim_dns_server *open_server(void)

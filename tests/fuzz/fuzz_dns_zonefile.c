@@ -45,7 +45,7 @@ static void check_error(const struct kirim_dns_zonefile_error *error, kirim_err 
 /* Asks for what the words of the file might name, with answers of every size. */
 static void ask_all(const struct kirim_dns_zone *zone, struct kirim_dns_span text)
 {
-    static const uint16_t types[] = { KIRIM_DNS_A, KIRIM_DNS_NS, KIRIM_DNS_CNAME, KIRIM_DNS_MX,
+    static const uint16_t types[] = { KIRIM_DNS_A,   KIRIM_DNS_NS, KIRIM_DNS_CNAME, KIRIM_DNS_MX,
                                       KIRIM_DNS_SRV, KIRIM_DNS_DS, KIRIM_DNS_ANY };
     struct kirim_dns_server server;
     kirim_dns_server_init(&server);

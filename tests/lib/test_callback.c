@@ -180,6 +180,8 @@ START_TEST(an_endpoint_may_be_closed_in_every_callback)
         KS_EQ(1, v->op[i]->done_count);
     }
     KS_CHECK(!kirim_timer_is_armed(&v->timer->timer));
+    const bool is_before_timers = _i != IN_OWN_TIMER && _i != IN_CLOSED;
+    KS_EQ(is_before_timers ? 0 : 1, v->timer->fired_count);
     victim_free(v);
 }
 END_TEST
@@ -323,6 +325,66 @@ START_TEST(a_guest_that_an_earlier_one_removes_or_changes_is_not_called)
     kirim_guest_remove(&g.guest[2]);
     ks_turn(&x->t);
     KS_TRACE(&x->t, "aa");
+    stage_close(x);
+}
+END_TEST
+
+struct pair {
+    struct ks *t;
+    struct kirim_guest *second;
+};
+
+static void free_second(struct kirim_guest *guest, uint32_t events)
+{
+    struct pair *p = guest->user;
+    (void)events;
+    ks_note(p->t, 'a');
+    kirim_guest_remove(p->second);
+    free(p->second);
+    p->second = NULL;
+}
+
+START_TEST(a_guest_may_be_freed_once_it_is_removed_even_if_it_was_ready)
+{
+    struct stage *x = stage_open(0);
+    struct pair p = { .t = &x->t, .second = calloc(1, sizeof *p.second) };
+    struct kirim_guest first = KIRIM_GUEST_INIT(free_second, &p);
+    KS_CHECK(p.second != NULL);
+    p.second->ready = free_second;
+    p.second->user = &p;
+    KS_OK(kirim_guest_watch(x->t.loop, &first, 1, KIRIM_GUEST_READABLE));
+    KS_OK(kirim_guest_watch(x->t.loop, p.second, 2, KIRIM_GUEST_READABLE));
+    script_guest_events(x->s, &first, KIRIM_GUEST_READABLE);
+    script_guest_events(x->s, p.second, KIRIM_GUEST_READABLE);
+    ks_turn(&x->t);
+    KS_TRACE(&x->t, "a");
+    kirim_guest_remove(&first);
+    stage_close(x);
+}
+END_TEST
+
+static void close_and_note(struct ks_node *n, const struct kirim_batch *batch)
+{
+    (void)batch;
+    ks_node_close(n);
+}
+
+START_TEST(the_last_callback_comes_behind_those_of_operations_that_the_close_ended)
+{
+    struct stage *x = stage_open(0);
+    struct ks_op *polled = ks_op_polled(&x->t);
+    x->p->room = 0;
+    KS_SEND_OP(x->n, "one", 3, &x->to, ks_op(&x->t, 'a'));
+    KS_SEND_OP(x->n, "two", 3, &x->to, polled);
+    ks_turn(&x->t);
+    x->n->on_received = close_and_note;
+    x->n->mark = 'n';
+    script_arrive_numbers(x->p, 0, 1, &x->to);
+    ks_turn(&x->t);
+    KS_TRACE(&x->t, "n"); /* it is closed, and an operation is still to be told */
+    KS_ERR(KIRIM_EABORTED, kirim_op_result(&polled->op, NULL));
+    ks_turn(&x->t);
+    KS_TRACE(&x->t, "nan");
     stage_close(x);
 }
 END_TEST
@@ -480,6 +542,8 @@ int main(void)
     tcase_add_test(tcase, a_callback_may_free_what_it_is_called_with);
     tcase_add_test(tcase, a_timer_that_an_earlier_one_cancels_does_not_fire);
     tcase_add_test(tcase, a_guest_that_an_earlier_one_removes_or_changes_is_not_called);
+    tcase_add_test(tcase, a_guest_may_be_freed_once_it_is_removed_even_if_it_was_ready);
+    tcase_add_test(tcase, the_last_callback_comes_behind_those_of_operations_that_the_close_ended);
     tcase_add_test(tcase, an_operation_that_has_ended_can_not_be_cancelled);
     tcase_add_test(tcase, an_endpoint_that_is_opened_in_a_callback_receives_from_the_next_turn_on);
     tcase_add_test(tcase, no_callback_may_run_a_turn_or_close_the_loop);

@@ -208,7 +208,7 @@ START_TEST(out_of_descriptors_is_an_error)
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     int room = 0;
     for (; room < DESCRIPTORS_OF_A_LOOP && err == KIRIM_EMFILE; room++) {
-        limit.rlim_cur = (rlim_t)(first_free + room);
+        limit.rlim_cur = (rlim_t)first_free + (rlim_t)room;
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         err = kirim_loop_open(&o, &second);
     }

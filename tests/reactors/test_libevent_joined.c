@@ -142,7 +142,7 @@ static void dispatch(void)
 }
 
 /* Has the host call `fn` in `delay_ms`. */
-static void call_in(int delay_ms, event_callback_fn fn, void *arg)
+static void call_in(suseconds_t delay_ms, event_callback_fn fn, void *arg)
 {
     const struct timeval delay = { 0, delay_ms * 1000 };
     ck_assert_int_eq(event_base_once(base, -1, EV_TIMEOUT, fn, arg, &delay), 0);
@@ -710,6 +710,7 @@ START_TEST(child_that_reinitialises_closes_without_harm)
     open_node(loop, &b);
     arm_in(&x, 20 * (uint64_t)NS_PER_MS);
     look();
+    send_to(&a, &b); /* is queued, and the parent's to send */
     const pid_t child = fork();
     if (child == 0) {
         const bool is_good = event_reinit(base) == 0 && kirim_loop_close(loop) == KIRIM_OK;
@@ -719,9 +720,10 @@ START_TEST(child_that_reinitialises_closes_without_harm)
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
-    send_to(&a, &b);
-    run_until(&b.received, 1);
     run_until(&x.fired_count, 1);
+    ck_assert_uint_eq(b.received, 1);
+    send_to(&a, &b);
+    run_until(&b.received, 2);
 }
 END_TEST
 

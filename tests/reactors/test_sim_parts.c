@@ -282,6 +282,31 @@ START_TEST(scaling_is_even_and_keeps_its_bounds)
 }
 END_TEST
 
+/* ---- packets ------------------------------------------------------------------------------ */
+
+START_TEST(free_packets_are_used_again_and_kept_up_to_a_bound)
+{
+    struct ki_sim_packet *packets[300];
+    struct kit k;
+    kit_open(&k, 1);
+    for (size_t i = 0; i < 300; i++) {
+        packets[i] = ki_sim_packet_alloc(k.sim, KIRIM_PAYLOAD_IPV6_BYTES_MAX);
+        ck_assert_ptr_nonnull(packets[i]);
+    }
+    const size_t before = k.memory.blocks;
+    for (size_t i = 0; i < 300; i++) {
+        ki_sim_packet_free(k.sim, packets[i]);
+    }
+    const size_t kept = KI_SIM_FREE_BYTES_MAX / (65536 + sizeof(struct ki_sim_packet));
+    ck_assert_uint_eq(k.memory.blocks, before - 300 + kept);
+    const uint64_t calls = k.memory.calls;
+    struct ki_sim_packet *again = ki_sim_packet_alloc(k.sim, KIRIM_PAYLOAD_IPV6_BYTES_MAX);
+    ck_assert_uint_eq(k.memory.calls, calls);
+    ki_sim_packet_free(k.sim, again);
+    kit_close(&k);
+}
+END_TEST
+
 /* ---- charges --------------------------------------------------------------------------------- */
 
 START_TEST(datagrams_take_of_a_buffer_what_they_take_on_linux)
@@ -315,6 +340,7 @@ int main(void)
         { hash_of_bytes_depends_on_every_bit_and_on_the_length, 0 },
         { hash_of_an_address_is_that_of_its_bytes, 0 },
         { scaling_is_even_and_keeps_its_bounds, 0 },
+        { free_packets_are_used_again_and_kept_up_to_a_bound, 0 },
         { datagrams_take_of_a_buffer_what_they_take_on_linux, 0 },
         { NULL, 0 },
     };

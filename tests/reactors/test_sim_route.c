@@ -130,6 +130,18 @@ START_TEST(host_is_reached_at_every_one_of_its_addresses)
 }
 END_TEST
 
+START_TEST(host_sends_to_itself_from_the_address_it_sends_to)
+{
+    struct net n;
+    net_open(&n);
+    struct kit_end *c = kit_bind(kit_host(&n.k, "c", "10.0.0.3", "10.1.0.3"), "0.0.0.0:9", 0);
+    kit_send(c, "x", "10.1.0.3:9");
+    net_run(&n);
+    kit_expect(c, "x", "10.1.0.3:9");
+    kit_close(&n.k);
+}
+END_TEST
+
 START_TEST(link_local_peers_show_the_interface)
 {
     struct net n;
@@ -251,6 +263,7 @@ int main(void)
         { unknown_destinations_are_counted, 0 },
         { connecting_needs_a_route, 0 },
         { host_is_reached_at_every_one_of_its_addresses, 0 },
+        { host_sends_to_itself_from_the_address_it_sends_to, 0 },
         { link_local_peers_show_the_interface, 0 },
         { broadcast_of_the_loopback_reaches_every_wildcard_of_the_host, 0 },
         { largest_datagrams_of_both_families_arrive_whole, 0 },

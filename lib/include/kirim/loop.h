@@ -67,8 +67,10 @@ struct kirim_loop_options {
     /** A reactor of the caller's own, built against lib/reactor.h of the very same version and
      * linked statically; goes before `reactor`. */
     const struct ki_reactor_ops *reactor_ops;
-    /** What the reactor needs: for "sim" a struct kirim_sim_host; else NULL. Only beside `reactor`
-     * or `reactor_ops`. */
+    /** What the reactor needs: for "sim" a struct kirim_sim_host; for "libevent" the struct
+     * event_base that the loop joins, which stays the caller's and must outlive the loop, or NULL
+     * for one of the loop's own (docs/libevent.md); else NULL. Only beside `reactor` or
+     * `reactor_ops`. */
     void *reactor_context;
     /** A table that replaces the reactor's system calls, for tests; NULL: the system's. */
     const void *system_calls;

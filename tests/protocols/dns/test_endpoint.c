@@ -46,7 +46,8 @@ static struct kirim_addr addr_of(const char *text)
     return addr;
 }
 
-/* Number `index` of the reactors, each for IPv4 and for IPv6. False: there is no such place here. */
+/* Number `index` of the reactors, each for IPv4 and for IPv6. False: there is no such place here.
+ */
 static bool open_place(struct place *p, int index, const char *addrs[2],
                        struct kirim_endpoint_options *options)
 {

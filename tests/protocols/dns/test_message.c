@@ -19,9 +19,9 @@ static const struct read_case {
     kirim_err err;
 } reads[] = {
 #define WIRE(text) text, sizeof(text) - 1
-#define QUESTION "\1a\0\0\1\0\1"
-#define RECORD "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3\4"
-#define OPT "\0\0\51\4\320\0\0\0\0\0\0"
+#define QUESTION   "\1a\0\0\1\0\1"
+#define RECORD     "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3\4"
+#define OPT        "\0\0\51\4\320\0\0\0\0\0\0"
     { "header only", { 0, 0, 0, 0 }, WIRE(""), KIRIM_OK },
     { "a question", { 1, 0, 0, 0 }, WIRE(QUESTION), KIRIM_OK },
     { "two questions", { 2, 0, 0, 0 }, WIRE(QUESTION QUESTION), KIRIM_OK },
@@ -36,19 +36,29 @@ static const struct read_case {
     { "a second question missing", { 2, 0, 0, 0 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
     { "a question cut", { 1, 0, 0, 0 }, WIRE("\1a\0\0\1\0"), KIRIM_DNS_ESHORT },
     { "a record missing", { 1, 1, 0, 0 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
-    { "a record cut", { 1, 1, 0, 0 }, WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0"),
+    { "a record cut",
+      { 1, 1, 0, 0 },
+      WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0"),
       KIRIM_DNS_ESHORT },
-    { "data cut", { 1, 1, 0, 0 }, WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3"),
+    { "data cut",
+      { 1, 1, 0, 0 },
+      WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3"),
       KIRIM_DNS_ESHORT },
     { "65535 records announced", { 1, 255, 255, 255 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
     { "a name that goes round", { 1, 0, 0, 0 }, WIRE("\300\14\0\1\0\1"), KIRIM_DNS_EPOINTER },
     { "two OPT records", { 1, 0, 0, 2 }, WIRE(QUESTION OPT OPT), KIRIM_DNS_EOPT },
-    { "OPT of a name", { 1, 0, 0, 1 }, WIRE(QUESTION "\300\14\0\51\4\320\0\0\0\0\0\0"),
+    { "OPT of a name",
+      { 1, 0, 0, 1 },
+      WIRE(QUESTION "\300\14\0\51\4\320\0\0\0\0\0\0"),
       KIRIM_DNS_EOPT },
     { "OPT in the answer", { 1, 1, 0, 0 }, WIRE(QUESTION OPT), KIRIM_DNS_EOPT },
-    { "an option cut", { 0, 0, 0, 1 }, WIRE("\0\0\51\4\320\0\0\0\0\0\5\0\3\0\2x"),
+    { "an option cut",
+      { 0, 0, 0, 1 },
+      WIRE("\0\0\51\4\320\0\0\0\0\0\5\0\3\0\2x"),
       KIRIM_DNS_EFORM },
-    { "half an option's head", { 0, 0, 0, 1 }, WIRE("\0\0\51\4\320\0\0\0\0\0\2\0\3"),
+    { "half an option's head",
+      { 0, 0, 0, 1 },
+      WIRE("\0\0\51\4\320\0\0\0\0\0\2\0\3"),
       KIRIM_DNS_EFORM },
 };
 
@@ -160,8 +170,7 @@ static kirim_err add_text(struct kirim_dns_builder *b, int section, const char *
 
 static void add_question(struct kirim_dns_builder *b, const char *name)
 {
-    const struct kirim_dns_question question = { kit_name(name), KIRIM_DNS_A,
-                                                 KIRIM_DNS_CLASS_IN };
+    const struct kirim_dns_question question = { kit_name(name), KIRIM_DNS_A, KIRIM_DNS_CLASS_IN };
     ck_assert_int_eq(kirim_dns_builder_question(b, &question), KIRIM_OK);
 }
 
@@ -170,8 +179,8 @@ START_TEST(names_are_compressed_where_that_is_permitted)
     static const uint8_t expected[] =
         "\0\1\200\0\0\1\0\1\0\1\0\1"
         "\3www\7example\4test\0\0\1\0\1"
-        "\300\14\0\5\0\1\0\0\0\74\0\4\1b\300\20"             /* b.example.test */
-        "\300\20\0\17\0\1\0\0\0\74\0\11\0\12\4mail\300\56"   /* mail.b.example.test */
+        "\300\14\0\5\0\1\0\0\0\74\0\4\1b\300\20"           /* b.example.test */
+        "\300\20\0\17\0\1\0\0\0\74\0\11\0\12\4mail\300\56" /* mail.b.example.test */
         "\300\100\0\41\0\1\0\0\0\74\0\26\0\0\0\0\0\65\1b\7example\4test\0";
     uint8_t wire[MESSAGE_BYTES_MAX];
     struct kirim_dns_builder b;
@@ -208,8 +217,7 @@ START_TEST(case_of_the_question_is_kept)
     kirim_dns_builder_init(&b, wire, sizeof wire);
     add_question(&b, "wWw.ExAmPlE.");
     ck_assert_int_eq(
-        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example.", KIRIM_DNS_A, "192.0.2.1"),
-        KIRIM_OK);
+        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
     ck_assert_mem_eq(wire + 12, "\3wWw\7ExAmPlE\0\0\1\0\1\300\14", 19);
 }
 END_TEST
@@ -222,9 +230,9 @@ START_TEST(limit_is_kept_at_every_byte)
     kirim_dns_builder_init(&b, whole, sizeof whole);
     add_question(&b, "www.example.test.");
     const size_t question_bytes = b.bytes;
-    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test.", KIRIM_DNS_MX,
-                              "1 mail.other."),
-                     KIRIM_OK);
+    ck_assert_int_eq(
+        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test.", KIRIM_DNS_MX, "1 mail.other."),
+        KIRIM_OK);
     const size_t record_bytes = b.bytes - question_bytes;
     for (size_t limit = question_bytes; limit <= question_bytes + record_bytes; limit++) {
         uint8_t *const wire = malloc(limit);

@@ -8,8 +8,6 @@
 
 #define SECOND UINT64_C(1000000000)
 
-
-
 /* A question under way, what it sent last and to whom. */
 struct asker {
     struct kirim_dns_query_options options;
@@ -233,10 +231,11 @@ START_TEST(answer_may_have_what_was_asked_for_and_no_more)
     const struct kirim_dns_question question = { a.options.name, KIRIM_DNS_A, KIRIM_DNS_CLASS_IN };
     for (size_t over = 2; over-- > 0;) {
         struct kirim_dns_builder b;
-        struct kirim_dns_record record = {
-            .type = 65280, .dns_class = 1, .rdata = zeros,
-            .rdata_bytes = (uint16_t)(KIRIM_DNS_UDP_BYTES + over - 29 - 12)
-        };
+        struct kirim_dns_record record = { .type = 65280,
+                                           .dns_class = 1,
+                                           .rdata = zeros,
+                                           .rdata_bytes =
+                                               (uint16_t)(KIRIM_DNS_UDP_BYTES + over - 29 - 12) };
         kirim_dns_builder_init(&b, wire, sizeof wire);
         ck_assert_int_eq(kirim_dns_builder_question(&b, &question), KIRIM_OK);
         ck_assert_int_eq(kirim_dns_builder_record(&b, 1, &question.name, &record), KIRIM_OK);

@@ -69,6 +69,8 @@ static const struct round_case {
     { KIRIM_DNS_CAA, "128 issue \"ca.test; x=1\"", WIRE("\200\5issueca.test; x=1"),
       "128 issue \"ca.test; x=1\"" },
     { KIRIM_DNS_CAA, "0 issue \"\"", WIRE("\0\5issue"), "0 issue \"\"" },
+    { KIRIM_DNS_DS, "60485 5 1 2BB1 83af", WIRE("\354\105\5\1\53\261\203\257"),
+      "60485 5 1 2bb183af" },
     { 65280, "\\# 3 abcDEF", WIRE("\253\315\357"), "\\# 3 abcdef" },
     { 65280, "\\# 4 0102 0304", WIRE("\1\2\3\4"), "\\# 4 01020304" },
     { 65280, "\\# 0", WIRE(""), "\\# 0" },
@@ -89,9 +91,9 @@ START_TEST(data_go_from_text_to_wire_and_back)
     }
     ck_assert_uint_eq(parse.out.bytes, c->bytes);
     ck_assert_mem_eq(parse.out.data, c->wire, c->bytes);
-    const struct kirim_dns_record record = {
-        .type = c->type, .rdata = parse.out.data, .rdata_bytes = (uint16_t)c->bytes
-    };
+    const struct kirim_dns_record record = { .type = c->type,
+                                             .rdata = parse.out.data,
+                                             .rdata_bytes = (uint16_t)c->bytes };
     ck_assert_int_eq(kirim_dns_rdata_check(c->type, parse.out.data, c->bytes), KIRIM_OK);
     ck_assert_int_eq(kirim_dns_rdata_format(&record, text, sizeof text), KIRIM_OK);
     ck_assert_str_eq(text, c->written);
@@ -125,6 +127,8 @@ static const struct refused_case {
     { KIRIM_DNS_CAA, "256 issue x", 0, "not a number from 0 to 255" },
     { KIRIM_DNS_CAA, "0 a-b x", 0, "CAA needs: FLAGS TAG VALUE" },
     { KIRIM_DNS_CAA, "0 \"\" x", 0, "CAA needs: FLAGS TAG VALUE" },
+    { KIRIM_DNS_DS, "1 2 3", 3, "DS needs: KEYTAG ALGORITHM DIGESTTYPE DIGEST" },
+    { KIRIM_DNS_DS, "1 2 3 abc", 3, "not pairs of hexadecimal digits" },
     { 65280, "abc", 0, "data of a type that is not known here begin with \\#" },
     { 65280, "\\#", 1, "\\# needs a length from 0 to 65535" },
     { 65280, "\\# 65536", 1, "\\# needs a length from 0 to 65535" },
@@ -199,6 +203,7 @@ static const struct check_case {
     { KIRIM_DNS_CAA, WIRE("\0\2a"), KIRIM_DNS_ESHORT },
     { KIRIM_DNS_CAA, WIRE("\0\1-"), KIRIM_DNS_EFORM },
     { KIRIM_DNS_SRV, WIRE("\0\0\0\0\0"), KIRIM_DNS_ESHORT },
+    { KIRIM_DNS_DS, WIRE("\0\1\2\3"), KIRIM_DNS_ESHORT },
     { 65280, WIRE(""), KIRIM_OK },
 };
 
@@ -240,18 +245,27 @@ START_TEST(types_have_names_and_numbers)
         uint16_t type;
         const char *written; /* NULL: not a type */
     } cases[] = {
-        { "A", 1, "A" },           { "aaaa", 28, "AAAA" },     { "CaA", 257, "CAA" },
-        { "TYPE1", 1, "A" },       { "type65535", 65535, "TYPE65535" },
-        { "TYPE65280", 65280, "TYPE65280" },                   { "ANY", 255, "ANY" },
-        { "DS", 43, "DS" },        { "TYPE0", 0, "TYPE0" },    { "TYPE", 0, NULL },
-        { "TYPE65536", 0, NULL },  { "TYPE1x", 0, NULL },      { "TYPE000001", 0, NULL },
-        { "", 0, NULL },           { "AA", 0, NULL },          { "A ", 0, NULL },
+        { "A", 1, "A" },
+        { "aaaa", 28, "AAAA" },
+        { "CaA", 257, "CAA" },
+        { "TYPE1", 1, "A" },
+        { "type65535", 65535, "TYPE65535" },
+        { "TYPE65280", 65280, "TYPE65280" },
+        { "ANY", 255, "ANY" },
+        { "DS", 43, "DS" },
+        { "TYPE0", 0, "TYPE0" },
+        { "TYPE", 0, NULL },
+        { "TYPE65536", 0, NULL },
+        { "TYPE1x", 0, NULL },
+        { "TYPE000001", 0, NULL },
+        { "", 0, NULL },
+        { "AA", 0, NULL },
+        { "A ", 0, NULL },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char text[KIRIM_DNS_TYPE_TEXT_BYTES];
         uint16_t type = 0;
-        const kirim_err err =
-            kirim_dns_type_parse(cases[i].text, strlen(cases[i].text), &type);
+        const kirim_err err = kirim_dns_type_parse(cases[i].text, strlen(cases[i].text), &type);
         ck_assert_msg(err == (cases[i].written != NULL ? KIRIM_OK : KIRIM_DNS_EFORM), "%s",
                       cases[i].text);
         if (err == KIRIM_OK) {
@@ -269,11 +283,21 @@ START_TEST(times_have_units)
         const char *text;
         int64_t seconds; /* -1: refused */
     } cases[] = {
-        { "0", 0 },           { "3600", 3600 },       { "1h", 3600 },
-        { "1H30M", 5400 },    { "1w2d3h4m5s", 788645 }, { "2147483647", 2147483647 },
-        { "2147483648", -1 }, { "99999999999999999999", -1 }, { "3551w", -1 },
-        { "", -1 },           { "h", -1 },            { "1x", -1 },
-        { "1h30", -1 },       { "1 h", -1 },          { "-1", -1 },
+        { "0", 0 },
+        { "3600", 3600 },
+        { "1h", 3600 },
+        { "1H30M", 5400 },
+        { "1w2d3h4m5s", 788645 },
+        { "2147483647", 2147483647 },
+        { "2147483648", -1 },
+        { "99999999999999999999", -1 },
+        { "3551w", -1 },
+        { "", -1 },
+        { "h", -1 },
+        { "1x", -1 },
+        { "1h30", -1 },
+        { "1 h", -1 },
+        { "-1", -1 },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         uint32_t seconds = 0;

@@ -9,7 +9,7 @@
 
 #include <kirim/sim.h>
 
-#define MS UINT64_C(1000000)
+#define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
 enum { SEED_COUNT = 50, LOOKUP_COUNT = 20, GIVE_UP_SECONDS = 2 + 4 + 8, PPM = 1000000 };

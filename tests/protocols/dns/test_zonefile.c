@@ -63,9 +63,9 @@ START_TEST(file_is_read)
     const struct kirim_dns_rrset *const set = kirim_dns_zone_glue(zone, &name, c->type);
     ck_assert_msg(set != NULL, "%s", c->text);
     ck_assert_uint_eq(set->ttl, c->ttl);
-    const struct kirim_dns_record record = {
-        .type = c->type, .rdata = set->first->rdata, .rdata_bytes = set->first->bytes
-    };
+    const struct kirim_dns_record record = { .type = c->type,
+                                             .rdata = set->first->rdata,
+                                             .rdata_bytes = set->first->bytes };
     ck_assert_int_eq(kirim_dns_rdata_format(&record, data, sizeof data), KIRIM_OK);
     ck_assert_str_eq(data, c->data);
     kirim_dns_zone_close(zone);
@@ -114,16 +114,14 @@ static const struct error_case {
     { "+a TXT x\\", KIRIM_DNS_EFORM, 5, 9, "a backslash at the end of the line" },
     { "+a MX ( 10\nmail\n", KIRIM_DNS_EFORM, 7, 1, "a parenthesis that is not closed" },
     { "+a MX ( ( 10 mail ) )\n", KIRIM_DNS_EFORM, 5, 8, "a parenthesis inside parentheses" },
-    { "+a MX 10 mail )\n", KIRIM_DNS_EFORM, 5, 14,
-      "a closing parenthesis without an opening one" },
+    { "+a MX 10 mail )\n", KIRIM_DNS_EFORM, 5, 14, "a closing parenthesis without an opening one" },
     { "+a A \001\n", KIRIM_DNS_EFORM, 5, 5, "a control character" },
     /* owners */
     { " NS a.\n", KIRIM_DNS_EFORM, 1, 2, "no owner: none was named before: 'NS'" },
     { "a NS a.\n", KIRIM_DNS_EFORM, 1, 1, "a relative name without an origin: 'a'" },
     { "@ NS a.\n", KIRIM_DNS_EFORM, 1, 1, "a relative name without an origin: '@'" },
     { "+a..b A 192.0.2.1\n", KIRIM_DNS_EFORM, 5, 1, "an empty label inside a name: 'a..b'" },
-    { "+b.test. A 192.0.2.1\n", KIRIM_EINVAL, 5, 1,
-      "the owner is not within the zone: 'b.test.'" },
+    { "+b.test. A 192.0.2.1\n", KIRIM_EINVAL, 5, 1, "the owner is not within the zone: 'b.test.'" },
     { "+$ORIGIN b.test.\n@ A 192.0.2.1\n", KIRIM_EINVAL, 6, 1,
       "the owner is not within the zone: '@'" },
     /* TTL, class, type */
@@ -324,8 +322,7 @@ static kirim_err take_file(void *user, const char *name, struct kirim_dns_span *
 }
 
 static kirim_err read_library(struct library *library, struct kit_memory *memory,
-                              struct kirim_dns_zone **zone,
-                              struct kirim_dns_zonefile_error *error)
+                              struct kirim_dns_zone **zone, struct kirim_dns_zonefile_error *error)
 {
     struct kirim_dns_zonefile_options options = KIRIM_DNS_ZONEFILE_OPTIONS_INIT;
     options.file = library->files[0][0];
