@@ -74,7 +74,7 @@ def verdict(directory):
     """Why the suite fails, or None if all of it passes."""
     for reactor, family in RUNS:
         program = [str(directory / "bin" / "kirim-conformance"), "--reactor", reactor,
-                   "--family", family]
+                   "--family", family, "--fail-fast", "--patience", "2"]
         try:
             done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, errors="replace", timeout=PATIENCE_S)
