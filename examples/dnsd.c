@@ -151,10 +151,10 @@ static void print_counters(const struct daemon *d)
             " too_long=%" PRIu64 " forged=%" PRIu64 " unanswered=%" PRIu64,
             stats->received, stats->answered, stats->dropped, stats->truncated, sum.too_long,
             sum.forged, sum.unanswered);
-    for (uint16_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
+    for (size_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
         if (stats->rcode[rcode] > 0) {
             char name[KIRIM_DNS_RCODE_TEXT_BYTES];
-            kirim_dns_rcode_format(rcode, name);
+            kirim_dns_rcode_format((uint16_t)rcode, name);
             cli_say(&d->cli, "dns rcode=%s count=%" PRIu64, name, stats->rcode[rcode]);
         }
     }

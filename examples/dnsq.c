@@ -144,8 +144,8 @@ static int compare_times(const void *a, const void *b)
 static void print_summary(struct client *c)
 {
     qsort(c->rtt_ns, (size_t)c->answered, sizeof c->rtt_ns[0], compare_times);
-    const double median_us =
-        c->answered > 0 ? (double)c->rtt_ns[(c->answered - 1) / 2] / NS_PER_US : 0;
+    const uint64_t middle = c->answered > 0 ? (c->answered - 1) / 2 : 0;
+    const double median_us = (double)c->rtt_ns[middle] / NS_PER_US;
     if (c->is_json) {
         (void)printf("%s\"asked\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"median_rtt_us\":%.1f}\n",
                      c->is_printed ? "," : "{", c->started, c->answered, median_us);

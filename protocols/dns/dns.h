@@ -111,15 +111,15 @@ enum {
 
 /** Bytes that are read. */
 struct kirim_dns_span {
-    const uint8_t *data;
-    size_t bytes;
+    const uint8_t *data; /**< May be NULL if `bytes` is 0. */
+    size_t bytes;        /**< Of them. */
 };
 
 /** Room for bytes that are written. */
 struct kirim_dns_room {
-    uint8_t *data;
-    size_t room;  /**< Bytes that fit. */
-    size_t bytes; /**< Bytes written; set on success. */
+    uint8_t *data; /**< Where they go. */
+    size_t room;   /**< Bytes that fit. */
+    size_t bytes;  /**< Bytes written; set on success. */
 };
 
 /** Bytes that every name of a result fits in, the closing zero included. */

@@ -27,10 +27,10 @@ struct kirim_dns_service_stats {
 
 /** A server on an endpoint. */
 struct kirim_dns_service {
-    struct kirim_dns_server *server;
-    struct kirim_endpoint *endpoint; /**< NULL: not open, or gone. */
-    bool names_source;               /**< It answers from the address that was asked. */
-    struct kirim_dns_service_stats stats;
+    struct kirim_dns_server *server;      /**< Lent. */
+    struct kirim_endpoint *endpoint;      /**< NULL: not open, or gone. */
+    bool names_source;                    /**< It answers from the address that was asked. */
+    struct kirim_dns_service_stats stats; /**< What it counted. */
 };
 
 /**

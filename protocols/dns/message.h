@@ -14,9 +14,9 @@
 
 /** What is asked. */
 struct kirim_dns_question {
-    struct kirim_dns_name name;
-    uint16_t type;
-    uint16_t dns_class;
+    struct kirim_dns_name name; /**< Whose records. */
+    uint16_t type;              /**< KIRIM_DNS_A and so on, or another number. */
+    uint16_t dns_class;         /**< KIRIM_DNS_CLASS_IN, or another number. */
 };
 
 /** What the OPT record of a message says (RFC 6891 section 6.1). */
@@ -32,22 +32,22 @@ struct kirim_dns_edns {
 /** A message that was read. */
 struct kirim_dns_message {
     struct kirim_dns_span wire; /**< Its bytes; lent by the caller. */
-    uint16_t id;
-    uint16_t flags;           /**< KIRIM_DNS_FLAG_..., opcode and the lower bits of the result. */
-    uint16_t question_count;  /**< As the header says, and so the others. */
-    uint16_t record_count[4]; /**< By KIRIM_DNS_SECTION_...; the first is not used. */
-    bool has_question;        /**< `question` holds the first one. */
-    bool has_edns;            /**< `edns` is set. */
-    struct kirim_dns_question question;
-    struct kirim_dns_edns edns;
+    uint16_t id;                /**< Identifier. */
+    uint16_t flags;             /**< KIRIM_DNS_FLAG_..., opcode and the lower bits of the result. */
+    uint16_t question_count;    /**< As the header says, and so the others. */
+    uint16_t record_count[4];   /**< By KIRIM_DNS_SECTION_...; the first is not used. */
+    bool has_question;          /**< `question` is set. */
+    bool has_edns;              /**< `edns` is set. */
+    struct kirim_dns_question question; /**< The first one. */
+    struct kirim_dns_edns edns;         /**< Its OPT record. */
     size_t question_bytes; /**< From the header to the end of the questions that were read. */
     size_t tail_at;        /**< Where records begin. */
 };
 
 /** Walks over the records of a message; start from kirim_dns_message_walk(). */
 struct kirim_dns_walk {
-    const struct kirim_dns_message *message;
-    size_t at;
+    const struct kirim_dns_message *message; /**< What is walked over. */
+    size_t at;                               /**< Where the next record begins. */
     int section;         /**< KIRIM_DNS_SECTION_... of the record that was given last. */
     uint32_t left_count; /**< Records of it that are left. */
 };
@@ -100,9 +100,9 @@ bool kirim_dns_walk_next(struct kirim_dns_walk *walk, struct kirim_dns_name *own
 
 /** One option of EDNS. */
 struct kirim_dns_option {
-    uint16_t code;
-    uint16_t bytes;
-    const uint8_t *data;
+    uint16_t code;       /**< Which one, from the IANA registry. */
+    uint16_t bytes;      /**< Of `data`. */
+    const uint8_t *data; /**< Lies in the message. */
 };
 
 /**
@@ -119,24 +119,27 @@ bool kirim_dns_edns_next(const struct kirim_dns_edns *edns, size_t *at,
 /** Places of names that a builder remembers, to point to; later names are written out. */
 enum { KIRIM_DNS_PLACE_COUNT_MAX = 64 };
 
+/** Where a name, or the end of one, stands in a message that is being built. */
+struct kirim_dns_place {
+    uint16_t at;   /**< Where it begins. */
+    uint16_t hash; /**< Of its labels. */
+};
+
 /** A message that is being built; the caller's storage. */
 struct kirim_dns_builder {
-    uint8_t *data;
+    uint8_t *data;        /**< Where it goes; the caller's. */
     size_t limit;         /**< Largest size of the message. */
     size_t bytes;         /**< Written so far. */
     uint16_t count[4];    /**< Questions, and records by KIRIM_DNS_SECTION_... */
     uint16_t place_count; /**< Of `place`. */
-    struct {
-        uint16_t at;   /**< Where a name, or the end of one, begins in the message. */
-        uint16_t hash; /**< Of it. */
-    } place[KIRIM_DNS_PLACE_COUNT_MAX];
+    struct kirim_dns_place place[KIRIM_DNS_PLACE_COUNT_MAX]; /**< To point to. */
 };
 
-/** A moment of a builder to go back to. */
+/** A moment of a builder to go back to; its members are the builder's at that moment. */
 struct kirim_dns_mark {
-    size_t bytes;
-    uint16_t count[4];
-    uint16_t place_count;
+    size_t bytes;         /**< Written so far. */
+    uint16_t count[4];    /**< Questions and records. */
+    uint16_t place_count; /**< Places of names. */
 };
 
 /**

@@ -13,9 +13,9 @@
 
 /** A name; made by the functions below. Only the first `bytes` of `wire` mean something. */
 struct kirim_dns_name {
-    uint8_t bytes;       /**< Of `wire`, 1..255; 1 is the root. */
-    uint8_t label_count; /**< Without the root, 0..127. */
-    uint8_t wire[KIRIM_DNS_NAME_BYTES_MAX];
+    uint8_t bytes;                          /**< Of `wire`, 1..255; 1 is the root. */
+    uint8_t label_count;                    /**< Without the root, 0..127. */
+    uint8_t wire[KIRIM_DNS_NAME_BYTES_MAX]; /**< Labels, each behind its length; then a zero. */
 };
 
 /** Bytes that every name fits in as text, the closing zero included. */

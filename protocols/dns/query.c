@@ -8,8 +8,9 @@
 
 #include "wire.h"
 
-#define TIMEOUT_NS_MAX (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow \
-                                            */
+#define TIMEOUT_NS_MAX                                                         \
+    (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow \
+                         */
 
 /* ---- whom to ask, and until when ------------------------------------------------------------- */
 

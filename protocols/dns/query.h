@@ -30,10 +30,10 @@ enum {
 
 /** What to ask, whom and how often; start from KIRIM_DNS_QUERY_OPTIONS_INIT. */
 struct kirim_dns_query_options {
-    size_t size; /**< sizeof, set by the INIT macro. */
-    struct kirim_dns_name name;
-    uint16_t type;
-    uint16_t dns_class;
+    size_t size;                /**< sizeof, set by the INIT macro. */
+    struct kirim_dns_name name; /**< Whose records. */
+    uint16_t type;              /**< Which of them. */
+    uint16_t dns_class;         /**< KIRIM_DNS_CLASS_IN. */
     struct kirim_addr server[KIRIM_DNS_QUERY_SERVER_COUNT_MAX]; /**< With their ports. */
     size_t server_count;                                        /**< At least 1. */
     uint64_t timeout_ns;       /**< Of the first try with all servers; doubled for each further. */
@@ -71,8 +71,8 @@ struct kirim_dns_query_ignored {
 
 /** A question under way; the caller's storage. Read only. */
 struct kirim_dns_query {
-    struct kirim_dns_query_options options;
-    int state;            /**< KIRIM_DNS_QUERY_... */
+    struct kirim_dns_query_options options; /**< As given. */
+    int state;                              /**< KIRIM_DNS_QUERY_... */
     kirim_err err;        /**< Of a failure: KIRIM_ETIMEDOUT, or what the network said. */
     uint64_t deadline_ns; /**< KIRIM_NEVER once it has ended. */
     bool has_output;      /**< Call kirim_dns_query_output(). */
@@ -80,13 +80,13 @@ struct kirim_dns_query {
     size_t server_index;  /**< Who is asked now. */
     uint32_t round;       /**< How often all servers were asked before, from 0. */
     uint32_t sent_count;  /**< Datagrams given out. */
-    struct kirim_dns_query_ignored ignored;
-    struct kirim_dns_question question; /**< As it is sent. */
-    uint16_t id;
+    struct kirim_dns_query_ignored ignored; /**< What arrived and was not the answer. */
+    struct kirim_dns_question question;     /**< As it is sent. */
+    uint16_t id;                            /**< As it is sent. */
     /** Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. Its question has the case of `options`.
      */
     struct kirim_dns_message answer;
-    uint8_t answer_wire[KIRIM_DNS_UDP_BYTES];
+    uint8_t answer_wire[KIRIM_DNS_UDP_BYTES]; /**< What came last from the right server. */
 };
 
 /**

@@ -13,20 +13,20 @@
 
 /** A record without its owner. */
 struct kirim_dns_record {
-    uint16_t type;
-    uint16_t dns_class;
-    uint32_t ttl; /**< In seconds. */
-    uint16_t rdata_bytes;
+    uint16_t type;        /**< KIRIM_DNS_A and so on, or another number. */
+    uint16_t dns_class;   /**< KIRIM_DNS_CLASS_IN, or another number; of OPT something else. */
+    uint32_t ttl;         /**< In seconds; of OPT something else. */
+    uint16_t rdata_bytes; /**< Of `rdata`. */
     const uint8_t *rdata; /**< Lent by whoever holds the bytes. */
 };
 
 /** A word of a record's data as text: a slice, its escapes still in it. */
 struct kirim_dns_word {
     const char *text; /**< Without quotes; not closed by a zero. */
-    size_t bytes;
-    uint32_t line;   /**< Where it stands, for messages about it. */
-    uint32_t column; /**< Counted from 1. */
-    bool is_quoted;
+    size_t bytes;     /**< Of `text`. */
+    uint32_t line;    /**< Where it stands, for messages about it. */
+    uint32_t column;  /**< Counted from 1. */
+    bool is_quoted;   /**< It stood in quotes. */
 };
 
 /** What is wrong with a record's data as text. */

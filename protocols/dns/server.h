@@ -33,15 +33,15 @@ struct kirim_dns_server_stats {
 
 /** A server; the caller's storage. */
 struct kirim_dns_server {
-    const struct kirim_dns_zone *zone[KIRIM_DNS_ZONE_COUNT_MAX];
-    size_t zone_count;
+    const struct kirim_dns_zone *zone[KIRIM_DNS_ZONE_COUNT_MAX]; /**< What it serves. */
+    size_t zone_count;                                           /**< Of them. */
     /** Largest answer to who takes so much, 512..65,535; kirim_dns_server_init() sets
      * KIRIM_DNS_UDP_BYTES. */
     uint16_t udp_bytes;
     /** What `version.bind` of class CH is told, at most KIRIM_DNS_VERSION_BYTES_MAX bytes; NULL:
      * such questions are refused. */
     const char *version;
-    struct kirim_dns_server_stats stats;
+    struct kirim_dns_server_stats stats; /**< What it counted. */
 };
 
 /** @brief Makes a server without zones. */

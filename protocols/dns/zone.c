@@ -38,8 +38,8 @@ static size_t round_up(size_t bytes)
     return (bytes + step - 1) / step * step;
 }
 
-/* Gives zeroed memory that lives as long as the zone. */
-static kirim_err take_bytes(struct kirim_dns_zone *zone, size_t bytes, void **out)
+/* Gives zeroed memory that lives as long as the zone, or NULL, and says why. */
+static void *take_bytes(struct kirim_dns_zone *zone, size_t bytes, kirim_err *err)
 {
     const size_t head = round_up(sizeof(struct ki_dns_piece));
     const size_t wanted = round_up(bytes);
@@ -48,15 +48,16 @@ static kirim_err take_bytes(struct kirim_dns_zone *zone, size_t bytes, void **ou
         const size_t piece_bytes = head + (wanted > PIECE_BYTES ? wanted : PIECE_BYTES);
         piece = allocate(zone, piece_bytes);
         if (piece == NULL) {
-            return explain_refusal(zone, piece_bytes);
+            *err = explain_refusal(zone, piece_bytes);
+            return NULL;
         }
         *piece = (struct ki_dns_piece){ zone->pieces, piece_bytes, head };
         zone->pieces = piece;
     }
-    *out = (uint8_t *)piece + piece->used;
-    memset(*out, 0, wanted);
+    void *const block = (uint8_t *)piece + piece->used;
+    memset(block, 0, wanted);
     piece->used += wanted;
-    return KIRIM_OK;
+    return block;
 }
 
 /* ---- the tree -------------------------------------------------------------------------------- */
@@ -90,26 +91,24 @@ static kirim_err grow_table(struct kirim_dns_zone *zone)
     return KIRIM_OK;
 }
 
-/* Adds a node; its label has its length and lower-case bytes. */
-static kirim_err add_node(struct kirim_dns_zone *zone, struct ki_dns_node *parent, uint64_t hash,
+/* Adds a node with a label in any case; `parent` NULL: the apex. */
+static kirim_err add_node(struct kirim_dns_zone *zone, struct ki_dns_node *parent,
                           const uint8_t *label, struct ki_dns_node **out)
 {
-    void *block = NULL;
-    kirim_err err = KIRIM_OK;
-    if (zone->node_count >= zone->table_count) {
-        err = grow_table(zone);
-    }
-    if (err == KIRIM_OK) {
-        err = take_bytes(zone, sizeof(struct ki_dns_node) + 1U + label[0], &block);
-    }
+    uint8_t folded[KIRIM_DNS_LABEL_BYTES_MAX + 1];
+    kirim_err err = zone->node_count < zone->table_count ? KIRIM_OK : grow_table(zone);
     if (err < 0) {
         return err;
     }
-    struct ki_dns_node *const node = block;
+    struct ki_dns_node *const node =
+        take_bytes(zone, sizeof(struct ki_dns_node) + 1U + label[0], &err);
+    if (node == NULL) {
+        return err;
+    }
     node->parent = parent;
     node->id = zone->node_count++;
-    node->hash = hash;
-    memcpy(node->label, label, 1U + label[0]);
+    node->hash = ki_dns_node_hash(zone, parent != NULL ? parent->id : 0, label, folded);
+    memcpy(node->label, folded, 1U + folded[0]);
     if (zone->last != NULL) {
         zone->last->walk = node;
     }
@@ -130,15 +129,13 @@ static kirim_err make_node(struct kirim_dns_zone *zone, const struct kirim_dns_n
                            struct ki_dns_node **out)
 {
     uint8_t offset[KIRIM_DNS_LABEL_COUNT_MAX + 1];
-    uint8_t folded[KIRIM_DNS_LABEL_BYTES_MAX + 1];
     struct ki_dns_node *node = zone->apex;
     kirim_dns_name_offsets(name, offset);
     for (size_t i = (size_t)name->label_count - zone->origin.label_count; i > 0; i--) {
         const uint8_t *const label = name->wire + offset[i - 1];
         struct ki_dns_node *child = ki_dns_node_child(zone, node, label);
         if (child == NULL) {
-            const uint64_t hash = ki_dns_node_hash(zone, node->id, label, folded);
-            const kirim_err err = add_node(zone, node, hash, folded, &child);
+            const kirim_err err = add_node(zone, node, label, &child);
             if (err < 0) {
                 return err;
             }
@@ -172,7 +169,7 @@ kirim_err kirim_dns_zone_open(const struct kirim_dns_name *origin,
         zone->options.record_count_max = RECORD_COUNT_MAX_DEFAULT;
     }
     struct ki_dns_node *apex = NULL;
-    const kirim_err err = add_node(zone, NULL, 0, no_label, &apex);
+    const kirim_err err = add_node(zone, NULL, no_label, &apex);
     if (err < 0) {
         kirim_dns_zone_close(zone);
         return err;
@@ -218,12 +215,11 @@ static bool is_there(const struct ki_dns_set *set, const struct kirim_dns_record
 static kirim_err add_set(struct kirim_dns_zone *zone, struct ki_dns_node *node,
                          const struct kirim_dns_record *record, struct kirim_dns_data *data)
 {
-    void *block = NULL;
-    const kirim_err err = take_bytes(zone, sizeof(struct ki_dns_set), &block);
-    if (err < 0) {
+    kirim_err err = KIRIM_OK;
+    struct ki_dns_set *const set = take_bytes(zone, sizeof(struct ki_dns_set), &err);
+    if (set == NULL) {
         return err;
     }
-    struct ki_dns_set *const set = block;
     set->rrset = (struct kirim_dns_rrset){ data, record->ttl, 1, record->type };
     set->last = data;
     struct ki_dns_set **end = &node->sets;
@@ -264,12 +260,12 @@ static kirim_err add_data(struct kirim_dns_zone *zone, struct ki_dns_node *node,
                           const struct kirim_dns_record *record)
 {
     struct ki_dns_set *const set = ki_dns_node_set(node, record->type);
-    void *block = NULL;
-    kirim_err err = take_bytes(zone, sizeof(struct kirim_dns_data) + record->rdata_bytes, &block);
-    if (err < 0) {
+    kirim_err err = KIRIM_OK;
+    struct kirim_dns_data *const data =
+        take_bytes(zone, sizeof(struct kirim_dns_data) + record->rdata_bytes, &err);
+    if (data == NULL) {
         return err;
     }
-    struct kirim_dns_data *const data = block;
     data->bytes = record->rdata_bytes;
     if (record->rdata_bytes > 0) {
         memcpy(data->rdata, record->rdata, record->rdata_bytes);

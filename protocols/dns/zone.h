@@ -23,16 +23,16 @@ struct kirim_dns_zone;
 /** The data of one record of a set; lives as long as the zone. */
 struct kirim_dns_data {
     const struct kirim_dns_data *next; /**< NULL: the last one. */
-    uint16_t bytes;
-    uint8_t rdata[]; /**< Uncompressed. */
+    uint16_t bytes;                    /**< Of `rdata`. */
+    uint8_t rdata[];                   /**< Uncompressed. */
 };
 
 /** All records of one owner and type; lives as long as the zone. */
 struct kirim_dns_rrset {
     const struct kirim_dns_data *first; /**< At least one. */
     uint32_t ttl;                       /**< The smallest of those given. */
-    uint16_t count;
-    uint16_t type;
+    uint16_t count;                     /**< Of its records. */
+    uint16_t type;                      /**< Of all of them. */
 };
 
 /** How to open a zone; start from KIRIM_DNS_ZONE_OPTIONS_INIT. */

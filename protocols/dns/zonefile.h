@@ -24,10 +24,10 @@ enum {
 
 /** What is wrong, and where. */
 struct kirim_dns_zonefile_error {
-    kirim_err err;
-    uint32_t line;   /**< Counted from 1. */
-    uint32_t column; /**< In bytes, counted from 1. */
-    char file[KIRIM_DNS_FILE_NAME_BYTES];
+    kirim_err err;                         /**< What kirim_dns_zonefile_read() answered. */
+    uint32_t line;                         /**< Counted from 1. */
+    uint32_t column;                       /**< In bytes, counted from 1. */
+    char file[KIRIM_DNS_FILE_NAME_BYTES];  /**< Name of the file. */
     char text[KIRIM_DNS_ERROR_TEXT_BYTES]; /**< One line, printable, without a full stop. */
 };
 

@@ -81,6 +81,12 @@ START_TEST(a_now_that_is_refused_for_a_peers_error_is_tried_again_and_the_error_
     ks_turn(&x->t);
     KS_EQ(1, x->n->failed_count);
     KS_EQ(KIRIM_EVENT_PEER_ERROR, x->n->event.kind);
+    x->t.mode = 0;
+    script_refuse(x->p, 0, 1, KIRIM_EMSGSIZE, 90);
+    ks_send_number(x->n, 0, &x->to);
+    ks_settle(&x->t);
+    KS_EQ(2, x->n->failed_count); /* each is told once */
+    KS_EQ(KIRIM_EVENT_SEND_FAILED, x->n->event.kind);
     stage_close(x);
 }
 END_TEST
@@ -109,6 +115,11 @@ START_TEST(a_now_asks_a_system_that_was_full)
     x->p->room = SCRIPT_NO_LIMIT; /* room that no turn has told of */
     ks_send_number(x->n, 0, &x->to);
     script_check_sent(x->p, 0, 1);
+    x->t.mode = 0;
+    ks_send_number(x->n, 1, &x->to);
+    x->s->is_traced = true;
+    ks_turn(&x->t);
+    KS_TRACE(&x->t, "SW"); /* what is queued need not wait either */
     stage_close(x);
 }
 END_TEST

@@ -13,52 +13,52 @@ enum { MESSAGE_BYTES_MAX = 256, MUTATION_COUNT = 100000 };
 /* Bytes behind a header that counts so many questions and records. */
 static const struct read_case {
     const char *what;
-    uint8_t counts[4];
     const char *bytes;
     size_t byte_count;
+    uint8_t counts[4];
     kirim_err err;
 } reads[] = {
 #define WIRE(text) text, sizeof(text) - 1
 #define QUESTION   "\1a\0\0\1\0\1"
 #define RECORD     "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3\4"
 #define OPT        "\0\0\51\4\320\0\0\0\0\0\0"
-    { "header only", { 0, 0, 0, 0 }, WIRE(""), KIRIM_OK },
-    { "a question", { 1, 0, 0, 0 }, WIRE(QUESTION), KIRIM_OK },
-    { "two questions", { 2, 0, 0, 0 }, WIRE(QUESTION QUESTION), KIRIM_OK },
-    { "a record in each section", { 1, 1, 1, 1 }, WIRE(QUESTION RECORD RECORD RECORD), KIRIM_OK },
-    { "an OPT record", { 1, 0, 0, 1 }, WIRE(QUESTION OPT), KIRIM_OK },
-    { "OPT without a question", { 0, 0, 0, 1 }, WIRE(OPT), KIRIM_OK },
-    { "OPT before a record", { 1, 0, 0, 2 }, WIRE(QUESTION OPT RECORD), KIRIM_OK },
-    { "an option", { 0, 0, 0, 1 }, WIRE("\0\0\51\4\320\0\0\0\0\0\5\0\3\0\1x"), KIRIM_OK },
-    { "an empty option", { 0, 0, 0, 1 }, WIRE("\0\0\51\4\320\0\0\0\0\0\4\0\3\0\0"), KIRIM_OK },
-    { "junk behind", { 1, 0, 0, 0 }, WIRE(QUESTION "x"), KIRIM_DNS_EFORM },
-    { "a question missing", { 1, 0, 0, 0 }, WIRE(""), KIRIM_DNS_ESHORT },
-    { "a second question missing", { 2, 0, 0, 0 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
-    { "a question cut", { 1, 0, 0, 0 }, WIRE("\1a\0\0\1\0"), KIRIM_DNS_ESHORT },
-    { "a record missing", { 1, 1, 0, 0 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
+    { "header only", WIRE(""), { 0, 0, 0, 0 }, KIRIM_OK },
+    { "a question", WIRE(QUESTION), { 1, 0, 0, 0 }, KIRIM_OK },
+    { "two questions", WIRE(QUESTION QUESTION), { 2, 0, 0, 0 }, KIRIM_OK },
+    { "a record in each section", WIRE(QUESTION RECORD RECORD RECORD), { 1, 1, 1, 1 }, KIRIM_OK },
+    { "an OPT record", WIRE(QUESTION OPT), { 1, 0, 0, 1 }, KIRIM_OK },
+    { "OPT without a question", WIRE(OPT), { 0, 0, 0, 1 }, KIRIM_OK },
+    { "OPT before a record", WIRE(QUESTION OPT RECORD), { 1, 0, 0, 2 }, KIRIM_OK },
+    { "an option", WIRE("\0\0\51\4\320\0\0\0\0\0\5\0\3\0\1x"), { 0, 0, 0, 1 }, KIRIM_OK },
+    { "an empty option", WIRE("\0\0\51\4\320\0\0\0\0\0\4\0\3\0\0"), { 0, 0, 0, 1 }, KIRIM_OK },
+    { "junk behind", WIRE(QUESTION "x"), { 1, 0, 0, 0 }, KIRIM_DNS_EFORM },
+    { "a question missing", WIRE(""), { 1, 0, 0, 0 }, KIRIM_DNS_ESHORT },
+    { "a second question missing", WIRE(QUESTION), { 2, 0, 0, 0 }, KIRIM_DNS_ESHORT },
+    { "a question cut", WIRE("\1a\0\0\1\0"), { 1, 0, 0, 0 }, KIRIM_DNS_ESHORT },
+    { "a record missing", WIRE(QUESTION), { 1, 1, 0, 0 }, KIRIM_DNS_ESHORT },
     { "a record cut",
-      { 1, 1, 0, 0 },
       WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0"),
+      { 1, 1, 0, 0 },
       KIRIM_DNS_ESHORT },
     { "data cut",
-      { 1, 1, 0, 0 },
       WIRE(QUESTION "\300\14\0\1\0\1\0\0\0\74\0\4\1\2\3"),
+      { 1, 1, 0, 0 },
       KIRIM_DNS_ESHORT },
-    { "65535 records announced", { 1, 255, 255, 255 }, WIRE(QUESTION), KIRIM_DNS_ESHORT },
-    { "a name that goes round", { 1, 0, 0, 0 }, WIRE("\300\14\0\1\0\1"), KIRIM_DNS_EPOINTER },
-    { "two OPT records", { 1, 0, 0, 2 }, WIRE(QUESTION OPT OPT), KIRIM_DNS_EOPT },
+    { "65535 records announced", WIRE(QUESTION), { 1, 255, 255, 255 }, KIRIM_DNS_ESHORT },
+    { "a name that goes round", WIRE("\300\14\0\1\0\1"), { 1, 0, 0, 0 }, KIRIM_DNS_EPOINTER },
+    { "two OPT records", WIRE(QUESTION OPT OPT), { 1, 0, 0, 2 }, KIRIM_DNS_EOPT },
     { "OPT of a name",
-      { 1, 0, 0, 1 },
       WIRE(QUESTION "\300\14\0\51\4\320\0\0\0\0\0\0"),
+      { 1, 0, 0, 1 },
       KIRIM_DNS_EOPT },
-    { "OPT in the answer", { 1, 1, 0, 0 }, WIRE(QUESTION OPT), KIRIM_DNS_EOPT },
+    { "OPT in the answer", WIRE(QUESTION OPT), { 1, 1, 0, 0 }, KIRIM_DNS_EOPT },
     { "an option cut",
-      { 0, 0, 0, 1 },
       WIRE("\0\0\51\4\320\0\0\0\0\0\5\0\3\0\2x"),
+      { 0, 0, 0, 1 },
       KIRIM_DNS_EFORM },
     { "half an option's head",
-      { 0, 0, 0, 1 },
       WIRE("\0\0\51\4\320\0\0\0\0\0\2\0\3"),
+      { 0, 0, 0, 1 },
       KIRIM_DNS_EFORM },
 };
 
@@ -133,39 +133,28 @@ END_TEST
 
 /* ---- building -------------------------------------------------------------------------------- */
 
-/* A record from text. Its data lie in `room`. */
-static struct kirim_dns_record make_record(uint16_t type, const char *text,
-                                           struct kirim_dns_room room)
+/* Adds a record from text: "OWNER TYPE DATA...". */
+static kirim_err add_text(struct kirim_dns_builder *b, int section, const char *text)
 {
+    static uint8_t data[1024];
     struct kirim_dns_word words[16];
     struct kirim_dns_rdata_parse parse = KIRIM_DNS_RDATA_PARSE_INIT;
+    struct kirim_dns_record record = { .dns_class = KIRIM_DNS_CLASS_IN, .ttl = 60, .rdata = data };
+    struct kirim_dns_name owner;
     size_t count = 0;
     while (*text != '\0') {
         const size_t bytes = strcspn(text, " ");
         words[count++] = (struct kirim_dns_word){ .text = text, .bytes = bytes };
         text += bytes + strspn(text + bytes, " ");
     }
-    parse.words = words;
-    parse.word_count = count;
-    parse.out = room;
-    ck_assert_int_eq(kirim_dns_rdata_parse(type, &parse), KIRIM_OK);
-    return (struct kirim_dns_record){
-        .type = type,
-        .dns_class = KIRIM_DNS_CLASS_IN,
-        .ttl = 60,
-        .rdata = room.data,
-        .rdata_bytes = (uint16_t)parse.out.bytes,
-    };
-}
-
-static kirim_err add_text(struct kirim_dns_builder *b, int section, const char *owner,
-                          uint16_t type, const char *text)
-{
-    static uint8_t data[1024];
-    const struct kirim_dns_room room = { data, sizeof data, 0 };
-    const struct kirim_dns_name name = kit_name(owner);
-    const struct kirim_dns_record record = make_record(type, text, room);
-    return kirim_dns_builder_record(b, section, &name, &record);
+    ck_assert_int_eq(kirim_dns_name_parse(words[0].text, words[0].bytes, NULL, &owner), KIRIM_OK);
+    ck_assert_int_eq(kirim_dns_type_parse(words[1].text, words[1].bytes, &record.type), KIRIM_OK);
+    parse.words = words + 2;
+    parse.word_count = count - 2;
+    parse.out = (struct kirim_dns_room){ data, sizeof data, 0 };
+    ck_assert_int_eq(kirim_dns_rdata_parse(record.type, &parse), KIRIM_OK);
+    record.rdata_bytes = (uint16_t)parse.out.bytes;
+    return kirim_dns_builder_record(b, section, &owner, &record);
 }
 
 static void add_question(struct kirim_dns_builder *b, const char *name)
@@ -186,14 +175,14 @@ START_TEST(names_are_compressed_where_that_is_permitted)
     struct kirim_dns_builder b;
     kirim_dns_builder_init(&b, wire, sizeof wire);
     add_question(&b, "www.example.test.");
-    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example.test.", KIRIM_DNS_CNAME,
-                              "b.example.test."),
-                     KIRIM_OK);
-    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_AUTHORITY, "example.test.", KIRIM_DNS_MX,
-                              "10 mail.b.example.test."),
-                     KIRIM_OK);
-    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ADDITIONAL, "mail.b.example.test.",
-                              KIRIM_DNS_SRV, "0 0 53 b.example.test."),
+    ck_assert_int_eq(
+        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example.test. CNAME b.example.test."),
+        KIRIM_OK);
+    ck_assert_int_eq(
+        add_text(&b, KIRIM_DNS_SECTION_AUTHORITY, "example.test. MX 10 mail.b.example.test."),
+        KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ADDITIONAL,
+                              "mail.b.example.test. SRV 0 0 53 b.example.test."),
                      KIRIM_OK);
     const size_t bytes = kirim_dns_builder_end(&b, 1, KIRIM_DNS_FLAG_QR);
     struct kirim_dns_message m;
@@ -216,8 +205,7 @@ START_TEST(case_of_the_question_is_kept)
     struct kirim_dns_builder b;
     kirim_dns_builder_init(&b, wire, sizeof wire);
     add_question(&b, "wWw.ExAmPlE.");
-    ck_assert_int_eq(
-        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ANSWER, "www.example. A 192.0.2.1"), KIRIM_OK);
     ck_assert_mem_eq(wire + 12, "\3wWw\7ExAmPlE\0\0\1\0\1\300\14", 19);
 }
 END_TEST
@@ -230,9 +218,8 @@ START_TEST(limit_is_kept_at_every_byte)
     kirim_dns_builder_init(&b, whole, sizeof whole);
     add_question(&b, "www.example.test.");
     const size_t question_bytes = b.bytes;
-    ck_assert_int_eq(
-        add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test.", KIRIM_DNS_MX, "1 mail.other."),
-        KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test. MX 1 mail.other."),
+                     KIRIM_OK);
     const size_t record_bytes = b.bytes - question_bytes;
     for (size_t limit = question_bytes; limit <= question_bytes + record_bytes; limit++) {
         uint8_t *const wire = malloc(limit);
@@ -240,8 +227,7 @@ START_TEST(limit_is_kept_at_every_byte)
         kirim_dns_builder_init(&b, wire, limit);
         add_question(&b, "www.example.test.");
         const struct kirim_dns_mark before = kirim_dns_builder_mark(&b);
-        const kirim_err err =
-            add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test.", KIRIM_DNS_MX, "1 mail.other.");
+        const kirim_err err = add_text(&b, KIRIM_DNS_SECTION_ANSWER, "a.b.test. MX 1 mail.other.");
         const bool is_fitting = limit == question_bytes + record_bytes;
         ck_assert_int_eq(err, is_fitting ? KIRIM_OK : KIRIM_EMSGSIZE);
         ck_assert_uint_eq(b.bytes, is_fitting ? limit : question_bytes);
@@ -270,12 +256,12 @@ START_TEST(sections_have_their_order)
     uint8_t wire[MESSAGE_BYTES_MAX];
     struct kirim_dns_builder b;
     kirim_dns_builder_init(&b, wire, sizeof wire);
-    ck_assert_int_eq(add_text(&b, 0, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_EINVAL);
-    ck_assert_int_eq(add_text(&b, 4, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_EINVAL);
-    ck_assert_int_eq(add_text(&b, 2, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
-    ck_assert_int_eq(add_text(&b, 1, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_EINVAL);
-    ck_assert_int_eq(add_text(&b, 2, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
-    ck_assert_int_eq(add_text(&b, 3, "a.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, 0, "a. A 192.0.2.1"), KIRIM_EINVAL);
+    ck_assert_int_eq(add_text(&b, 4, "a. A 192.0.2.1"), KIRIM_EINVAL);
+    ck_assert_int_eq(add_text(&b, 2, "a. A 192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, 1, "a. A 192.0.2.1"), KIRIM_EINVAL);
+    ck_assert_int_eq(add_text(&b, 2, "a. A 192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, 3, "a. A 192.0.2.1"), KIRIM_OK);
 }
 END_TEST
 
@@ -286,10 +272,37 @@ START_TEST(undo_takes_names_back_too)
     kirim_dns_builder_init(&b, wire, sizeof wire);
     add_question(&b, "a.");
     const struct kirim_dns_mark mark = kirim_dns_builder_mark(&b);
-    ck_assert_int_eq(add_text(&b, 1, "b.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, 1, "b. A 192.0.2.1"), KIRIM_OK);
     kirim_dns_builder_undo(&b, &mark);
-    ck_assert_int_eq(add_text(&b, 1, "c.b.", KIRIM_DNS_A, "192.0.2.1"), KIRIM_OK);
+    ck_assert_int_eq(add_text(&b, 1, "c.b. A 192.0.2.1"), KIRIM_OK);
     ck_assert_mem_eq(wire + mark.bytes, "\1c\1b\0", 5);
+}
+END_TEST
+
+/* A pointer has 14 bits: a name beyond them is written, but not pointed to. */
+START_TEST(names_are_pointed_to_up_to_16383)
+{
+    static uint8_t wire[KIRIM_DNS_MESSAGE_BYTES_MAX];
+    static uint8_t fill[16384];
+    struct kirim_dns_name root;
+    kirim_dns_name_root(&root);
+    for (size_t place = 16383; place <= 16384; place++) {
+        const uint16_t fill_bytes = (uint16_t)(place - KIRIM_DNS_HEADER_BYTES - 11);
+        const struct kirim_dns_record record = {
+            .type = 65280, .dns_class = 1, .rdata_bytes = fill_bytes, .rdata = fill
+        };
+        struct kirim_dns_builder b;
+        struct kirim_dns_message m;
+        kirim_dns_builder_init(&b, wire, sizeof wire);
+        ck_assert_int_eq(kirim_dns_builder_record(&b, 1, &root, &record), KIRIM_OK);
+        ck_assert_uint_eq(b.bytes, place);
+        ck_assert_int_eq(add_text(&b, 2, "aa. A 192.0.2.1"), KIRIM_OK);
+        ck_assert_int_eq(add_text(&b, 2, "aa. A 192.0.2.2"), KIRIM_OK);
+        ck_assert_uint_eq(b.bytes, place + 4 + 14 + (place == 16383 ? 2 : 4) + 14);
+        const struct kirim_dns_span span = { wire, kirim_dns_builder_end(&b, 0, 0) };
+        ck_assert_int_eq(kirim_dns_message_read(span, &m), KIRIM_OK);
+        ck_assert_str_eq(kit_section(&m, 2), "aa. 60 A 192.0.2.1\naa. 60 A 192.0.2.2\n");
+    }
 }
 END_TEST
 
@@ -303,12 +316,11 @@ START_TEST(large_message_is_read_back)
     kirim_dns_builder_init(&b, wire, sizeof wire);
     add_question(&b, "example.");
     for (;;) {
-        char owner[32];
-        memcpy(owner, "n00000.example.", 16);
+        char text[] = "n00000.example. MX 10 mail.example.";
         for (size_t i = 5, left = count; i > 0; i--, left /= 10) {
-            owner[i] = (char)('0' + left % 10);
+            text[i] = (char)('0' + left % 10);
         }
-        if (add_text(&b, KIRIM_DNS_SECTION_ANSWER, owner, KIRIM_DNS_MX, "10 mail.example.") < 0) {
+        if (add_text(&b, KIRIM_DNS_SECTION_ANSWER, text) < 0) {
             break;
         }
         count++;
@@ -384,6 +396,7 @@ int main(void)
         { question_that_does_not_fit_is_refused, 0 },
         { sections_have_their_order, 0 },
         { undo_takes_names_back_too, 0 },
+        { names_are_pointed_to_up_to_16383, 0 },
         { large_message_is_read_back, 0 },
         { changed_messages_do_no_harm, 0 },
         { NULL, 0 },

@@ -93,15 +93,15 @@ END_TEST
 
 START_TEST(name_has_at_most_127_labels)
 {
-    char text[2 * 127 + 2];
+    char text[2 * 128 + 1];
     struct kirim_dns_name name;
     for (size_t i = 0; i < 127; i++) {
-        memcpy(text + 2 * i, "a.", 2);
+        memcpy(text + 2 * i, "a.", 3);
     }
     ck_assert_int_eq(kirim_dns_name_parse(text, 254, NULL, &name), KIRIM_OK);
     ck_assert_uint_eq(name.label_count, 127);
     ck_assert_uint_eq(name.bytes, 255);
-    memcpy(text + 254, "a.", 2);
+    memcpy(text + 254, "a.", 3);
     ck_assert_int_eq(kirim_dns_name_parse(text, 256, NULL, &name), KIRIM_DNS_ENAME);
 }
 END_TEST
@@ -240,12 +240,14 @@ END_TEST
 /* Pointers may not make a name longer than one may be: 127 labels and one more. */
 START_TEST(compressed_name_is_limited_too)
 {
+    static const uint8_t label[2] = { 1, 'a' };
+    static const uint8_t longer[4] = { 1, 'b', 0xc0, KIRIM_DNS_HEADER_BYTES };
     uint8_t message[KIRIM_DNS_HEADER_BYTES + 255 + 4] = { 0 };
     struct kirim_dns_name name;
     for (size_t i = 0; i < 127; i++) {
-        memcpy(message + KIRIM_DNS_HEADER_BYTES + 2 * i, "\1a", 2);
+        memcpy(message + KIRIM_DNS_HEADER_BYTES + 2 * i, label, sizeof label);
     }
-    memcpy(message + KIRIM_DNS_HEADER_BYTES + 255, "\1b\300\14", 4);
+    memcpy(message + KIRIM_DNS_HEADER_BYTES + 255, longer, sizeof longer);
     size_t at = KIRIM_DNS_HEADER_BYTES;
     ck_assert_int_eq(kirim_dns_name_read(message, sizeof message, &at, &name), KIRIM_OK);
     ck_assert_uint_eq(name.bytes, 255);

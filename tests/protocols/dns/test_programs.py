@@ -136,6 +136,16 @@ class Server(unittest.TestCase):
             self.assertEqual(dnskit.counters(server)["dropped"], 1)
 
 
+class Help(unittest.TestCase):
+    def test_help_and_version(self):
+        for program, option in (("dnsd", "--zone FILE"), ("dnsq", "--retries R")):
+            done = programs.run(program, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"\n  {option}", done.stdout)
+            done = programs.run(program, "--version")
+            self.assertRegex(done.stdout, rf"\A{program} \(kirim\) \d+\.\d+\.\d+\n\Z")
+
+
 class Client(unittest.TestCase):
     def test_wrong_words_are_usage(self):
         for arguments, text in ((("a..b",), "an empty label"), (("a" * 64,), "63 bytes"),

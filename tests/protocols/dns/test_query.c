@@ -52,6 +52,11 @@ static void start_asker(struct asker *a)
     ck_assert(!take_sent(a));
 }
 
+static struct kirim_dns_span span_of(const uint8_t *wire, size_t bytes)
+{
+    return (struct kirim_dns_span){ wire, bytes };
+}
+
 /* What a server makes of a question: the same bytes as a response with this result. */
 static size_t make_answer(const struct asker *a, uint16_t flags, bool has_edns, uint8_t *out)
 {
@@ -65,10 +70,8 @@ static size_t make_answer(const struct asker *a, uint16_t flags, bool has_edns, 
     return a->sent_bytes;
 }
 
-static bool give(struct asker *a, const uint8_t *wire, size_t bytes, unsigned server,
-                 uint64_t now_ns)
+static bool give(struct asker *a, struct kirim_dns_span span, unsigned server, uint64_t now_ns)
 {
-    const struct kirim_dns_span span = { wire, bytes };
     const struct kirim_addr peer = server_addr(server);
     return kirim_dns_query_input(&a->query, span, &peer, now_ns);
 }
@@ -145,14 +148,14 @@ START_TEST(answer_ends_the_question)
         init_asker(&a, 1, 0x5a);
         start_asker(&a);
         const size_t bytes = make_answer(&a, results[i], true, wire);
-        ck_assert(give(&a, wire, bytes, 0, SECOND));
+        ck_assert(give(&a, span_of(wire, bytes), 0, SECOND));
         ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ANSWERED);
         ck_assert_uint_eq(a.query.deadline_ns, KIRIM_NEVER);
         ck_assert_uint_eq(a.query.answer.flags, KIRIM_DNS_FLAG_QR | results[i]);
         memset(wire, 0, sizeof wire); /* the answer was copied */
         ck_assert_str_eq(kit_name_text(&a.query.answer.question.name), "www.example.");
         ck_assert_mem_eq(a.query.answer_wire + 12, "\3www\7example\0", 13);
-        ck_assert(!give(&a, wire, bytes, 0, SECOND));
+        ck_assert(!give(&a, span_of(wire, bytes), 0, SECOND));
     }
 }
 END_TEST
@@ -193,8 +196,8 @@ START_TEST(other_datagrams_are_ignored)
     size_t bytes = make_answer(&a, 0, true, wire);
     wire[c->at] ^= c->flip;
     const uint64_t deadline = a.query.deadline_ns;
-    ck_assert_msg(!give(&a, wire, c->bytes > 0 ? c->bytes : bytes, c->server, SECOND), "%s",
-                  c->what);
+    ck_assert_msg(!give(&a, span_of(wire, c->bytes > 0 ? c->bytes : bytes), c->server, SECOND),
+                  "%s", c->what);
     ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ASKING);
     ck_assert_uint_eq(a.query.deadline_ns, deadline);
     ck_assert(!a.query.has_output);
@@ -202,7 +205,7 @@ START_TEST(other_datagrams_are_ignored)
     memcpy(&count, (const char *)&a.query.ignored + c->offset, sizeof count);
     ck_assert_msg(count == 1, "%s", c->what);
     bytes = make_answer(&a, 0, true, wire); /* the wait goes on for the right one */
-    ck_assert(give(&a, wire, bytes, 0, SECOND));
+    ck_assert(give(&a, span_of(wire, bytes), 0, SECOND));
     ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ANSWERED);
 }
 END_TEST
@@ -216,7 +219,22 @@ START_TEST(case_matters_only_if_it_was_mixed)
     start_asker(&a);
     const size_t bytes = make_answer(&a, 0, true, wire);
     wire[13] ^= 0x20;
-    ck_assert(give(&a, wire, bytes, 0, SECOND));
+    ck_assert(give(&a, span_of(wire, bytes), 0, SECOND));
+}
+END_TEST
+
+START_TEST(answer_to_two_questions_is_none)
+{
+    uint8_t wire[2 * KIRIM_DNS_QUERY_BYTES_MAX];
+    struct asker a;
+    init_asker(&a, 1, 0x5a);
+    a.options.is_plain = true;
+    start_asker(&a);
+    const size_t bytes = make_answer(&a, 0, false, wire);
+    memcpy(wire + bytes, wire + KIRIM_DNS_HEADER_BYTES, bytes - KIRIM_DNS_HEADER_BYTES);
+    wire[5] = 2;
+    ck_assert(!give(&a, span_of(wire, 2 * bytes - KIRIM_DNS_HEADER_BYTES), 0, SECOND));
+    ck_assert_uint_eq(a.query.ignored.malformed, 1);
 }
 END_TEST
 
@@ -241,7 +259,7 @@ START_TEST(answer_may_have_what_was_asked_for_and_no_more)
         ck_assert_int_eq(kirim_dns_builder_record(&b, 1, &question.name, &record), KIRIM_OK);
         const size_t bytes = kirim_dns_builder_end(&b, 0, KIRIM_DNS_FLAG_QR);
         ck_assert_uint_eq(bytes, KIRIM_DNS_UDP_BYTES + over);
-        ck_assert(give(&a, wire, bytes, 0, SECOND) == (over == 0));
+        ck_assert(give(&a, span_of(wire, bytes), 0, SECOND) == (over == 0));
     }
 }
 END_TEST
@@ -271,7 +289,7 @@ START_TEST(server_without_edns_is_asked_without)
             bytes = KIRIM_DNS_HEADER_BYTES;
         }
         const size_t with_edns = a.sent_bytes;
-        ck_assert(give(&a, wire, bytes, 0, 2 * SECOND));
+        ck_assert(give(&a, span_of(wire, bytes), 0, 2 * SECOND));
         if (!cases[i].is_fallback) {
             ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ANSWERED);
             continue;
@@ -280,7 +298,7 @@ START_TEST(server_without_edns_is_asked_without)
         ck_assert_uint_eq(a.sent_bytes, with_edns - KIRIM_DNS_OPT_BYTES);
         ck_assert_uint_eq(a.query.deadline_ns, 4 * SECOND);
         bytes = make_answer(&a, KIRIM_DNS_FORMERR, false, wire); /* no third time */
-        ck_assert(give(&a, wire, bytes, 0, 2 * SECOND));
+        ck_assert(give(&a, span_of(wire, bytes), 0, 2 * SECOND));
         ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ANSWERED);
     }
 }
@@ -294,7 +312,7 @@ START_TEST(answer_without_a_question_is_no_answer)
     start_asker(&a);
     (void)make_answer(&a, KIRIM_DNS_SERVFAIL, false, wire);
     wire[5] = 0;
-    ck_assert(!give(&a, wire, KIRIM_DNS_HEADER_BYTES, 0, SECOND));
+    ck_assert(!give(&a, span_of(wire, KIRIM_DNS_HEADER_BYTES), 0, SECOND));
     ck_assert_uint_eq(a.query.ignored.question, 1);
 }
 END_TEST
@@ -367,14 +385,15 @@ START_TEST(failing_server_is_left_for_the_next)
     init_asker(&a, 2, 0x5a);
     start_asker(&a);
     size_t bytes = make_answer(&a, KIRIM_DNS_REFUSED, true, wire);
-    ck_assert(give(&a, wire, bytes, 0, SECOND));
+    ck_assert(give(&a, span_of(wire, bytes), 0, SECOND));
     ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ASKING);
     ck_assert(take_sent(&a));
     const struct kirim_addr second = server_addr(1);
     ck_assert(kirim_addr_equal(&a.sent_to, &second));
-    ck_assert(!give(&a, wire, bytes, 0, SECOND)); /* the first one has had its say */
+    ck_assert(!give(&a, span_of(wire, bytes), 0, SECOND)); /* the first one has had its say */
     bytes = make_answer(&a, KIRIM_DNS_SERVFAIL, true, wire);
-    ck_assert(give(&a, wire, bytes, 1, SECOND)); /* nobody else to ask: this is the answer */
+    ck_assert(
+        give(&a, span_of(wire, bytes), 1, SECOND)); /* nobody else to ask: this is the answer */
     ck_assert_int_eq(a.query.state, KIRIM_DNS_QUERY_ANSWERED);
 }
 END_TEST
@@ -406,6 +425,7 @@ int main(void)
         { answer_ends_the_question, 0 },
         { other_datagrams_are_ignored, COUNT_OF(ignored) },
         { case_matters_only_if_it_was_mixed, 0 },
+        { answer_to_two_questions_is_none, 0 },
         { answer_may_have_what_was_asked_for_and_no_more, 0 },
         { server_without_edns_is_asked_without, 0 },
         { answer_without_a_question_is_no_answer, 0 },

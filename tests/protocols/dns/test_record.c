@@ -183,28 +183,28 @@ END_TEST
 /* ---- wire ------------------------------------------------------------------------------------ */
 
 static const struct check_case {
-    uint16_t type;
     const char *wire;
     size_t bytes;
     kirim_err err;
+    uint16_t type;
 } checks[] = {
-    { KIRIM_DNS_A, WIRE("\1\2\3"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_A, WIRE("\1\2\3\4\5"), KIRIM_DNS_EFORM },
-    { KIRIM_DNS_NS, WIRE(""), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_NS, WIRE("\1"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_NS, WIRE("\1a"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_NS, WIRE("\1a\0x"), KIRIM_DNS_EFORM },
-    { KIRIM_DNS_NS, WIRE("\300\14"), KIRIM_DNS_EFORM },
-    { KIRIM_DNS_TXT, WIRE(""), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_TXT, WIRE("\1"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_TXT, WIRE("\1a\2b"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_CAA, WIRE("\0"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_CAA, WIRE("\0\0"), KIRIM_DNS_EFORM },
-    { KIRIM_DNS_CAA, WIRE("\0\2a"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_CAA, WIRE("\0\1-"), KIRIM_DNS_EFORM },
-    { KIRIM_DNS_SRV, WIRE("\0\0\0\0\0"), KIRIM_DNS_ESHORT },
-    { KIRIM_DNS_DS, WIRE("\0\1\2\3"), KIRIM_DNS_ESHORT },
-    { 65280, WIRE(""), KIRIM_OK },
+    { WIRE("\1\2\3"), KIRIM_DNS_ESHORT, KIRIM_DNS_A },
+    { WIRE("\1\2\3\4\5"), KIRIM_DNS_EFORM, KIRIM_DNS_A },
+    { WIRE(""), KIRIM_DNS_ESHORT, KIRIM_DNS_NS },
+    { WIRE("\1"), KIRIM_DNS_ESHORT, KIRIM_DNS_NS },
+    { WIRE("\1a"), KIRIM_DNS_ESHORT, KIRIM_DNS_NS },
+    { WIRE("\1a\0x"), KIRIM_DNS_EFORM, KIRIM_DNS_NS },
+    { WIRE("\300\14"), KIRIM_DNS_EFORM, KIRIM_DNS_NS },
+    { WIRE(""), KIRIM_DNS_ESHORT, KIRIM_DNS_TXT },
+    { WIRE("\1"), KIRIM_DNS_ESHORT, KIRIM_DNS_TXT },
+    { WIRE("\1a\2b"), KIRIM_DNS_ESHORT, KIRIM_DNS_TXT },
+    { WIRE("\0"), KIRIM_DNS_ESHORT, KIRIM_DNS_CAA },
+    { WIRE("\0\0"), KIRIM_DNS_EFORM, KIRIM_DNS_CAA },
+    { WIRE("\0\2a"), KIRIM_DNS_ESHORT, KIRIM_DNS_CAA },
+    { WIRE("\0\1-"), KIRIM_DNS_EFORM, KIRIM_DNS_CAA },
+    { WIRE("\0\0\0\0\0"), KIRIM_DNS_ESHORT, KIRIM_DNS_SRV },
+    { WIRE("\0\1\2\3"), KIRIM_DNS_ESHORT, KIRIM_DNS_DS },
+    { WIRE(""), KIRIM_OK, 65280 },
 };
 
 START_TEST(wrong_data_are_refused_and_written_as_bytes)

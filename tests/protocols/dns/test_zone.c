@@ -328,7 +328,7 @@ START_TEST(extreme_names_are_kept)
     struct kit_memory memory = { 0 };
     struct kirim_dns_zone *const zone = open_zone(&memory, 0, 0);
     char text[300] = "";
-    for (int i = 0; i < 123; i++) {
+    for (size_t i = 0; i < 123; i++) {
         memcpy(text + 2 * i, "a.", 3);
     }
     memcpy(text + 246, "example.", 9);

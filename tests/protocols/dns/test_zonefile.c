@@ -5,6 +5,8 @@
  */
 #include "kit.h"
 
+#include <stdio.h>
+
 /* ---- what is read ---------------------------------------------------------------------------- */
 
 static const char head[] = "$ORIGIN example.\n$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\n";
@@ -192,9 +194,8 @@ START_TEST(error_has_its_place_and_its_text)
     struct kirim_dns_zone *zone = NULL;
     char text[512] = "";
     const bool has_head = c->text[0] == '+';
-    const size_t head_bytes = has_head ? sizeof head - 1 : 0;
-    memcpy(text, head, head_bytes);
-    memcpy(text + head_bytes, c->text + (has_head ? 1 : 0), strlen(c->text) + (has_head ? 0 : 1));
+    const char *const body = has_head ? c->text + 1 : c->text;
+    (void)snprintf(text, sizeof text, "%s%s", has_head ? head : "", body);
     ck_assert_int_eq(kit_read_zone(&memory, text, &zone, &error), c->err);
     ck_assert_str_eq(error.text, c->why);
     ck_assert_int_eq(error.err, c->err);
