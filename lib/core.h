@@ -99,8 +99,8 @@ struct kirim_loop {
     uint64_t rearmed_ns; /* what a driven loop's driver was told last */
     uint64_t is_rearmed_idle;
     uint64_t is_in_turn;
-    uint64_t is_lending; /* a `received` is running */
-    uint64_t moment;     /* up with each callback and turn: what was reserved before is void */
+    uint64_t lent_batch_count; /* datagrams that the running `received` was lent; 0: none runs */
+    uint64_t moment; /* up with each callback and turn: what was reserved before is void */
     uint64_t datagram_bytes_max; /* of all endpoints */
     uint64_t is_stopping;
     uint64_t is_closing;
@@ -242,15 +242,6 @@ static inline bool ki_endpoint_has_room(const struct kirim_endpoint *ep)
     return ep->is_blocked == 0 && ki_queue_count(&ep->queue) * 2 <= ep->count_max &&
            ep->held_bytes * 2 <= ep->bytes_max;
 }
-
-/* Copies a structure that may grow: `known` bytes of it are known here, `first` had the first
- * version, `size` has the caller's. False: no version was of that size, or the caller says
- * something that is not known here. */
-bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
-
-/* The C library's allocator as a kirim_alloc_fn. */
-void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
-
 /* Whether the caller is the loop's thread, or nobody checks. */
 bool ki_loop_is_mine(struct kirim_loop *loop);
 

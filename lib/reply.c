@@ -83,12 +83,22 @@ static size_t make_rooms(struct kirim_endpoint *ep, size_t count)
     return count < room ? count : (size_t)room;
 }
 
+/* Whether these are datagrams of the batch that the running `received` was lent. */
+static bool are_lent(const struct kirim_loop *loop, const struct kirim_datagram *d, size_t count)
+{
+    const uintptr_t first = (uintptr_t)loop->batch;
+    const uintptr_t at = (uintptr_t)d;
+    const size_t index = (at - first) / sizeof *d;
+    return at >= first && (at - first) % sizeof *d == 0 && count > 0 &&
+           index < loop->lent_batch_count && count <= loop->lent_batch_count - index;
+}
+
 kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_datagram *datagram,
                                size_t count, size_t *accepted_count)
 {
     size_t done = 0;
     kirim_err err = ki_endpoint_check(ep);
-    if (err == KIRIM_OK && (datagram == NULL || count == 0 || ep->loop->is_lending == 0)) {
+    if (err == KIRIM_OK && !are_lent(ep->loop, datagram, count)) {
         err = KIRIM_EINVAL;
     }
     if (err == KIRIM_OK) {

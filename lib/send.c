@@ -134,7 +134,7 @@ static kirim_err check_message(const struct kirim_endpoint *ep, const struct kir
     if (op != NULL && kirim_op_is_pending(op)) {
         return KIRIM_EINVAL;
     }
-    if ((flags & KIRIM_SEND_LENT) != 0 && ep->loop->is_lending == 0) {
+    if ((flags & KIRIM_SEND_LENT) != 0 && ep->loop->lent_batch_count == 0) {
         return KIRIM_EINVAL;
     }
     return KIRIM_OK;

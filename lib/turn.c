@@ -58,9 +58,9 @@ static void hand_over(struct kirim_loop *loop, struct kirim_endpoint *ep, uint32
     ep->stats.rx_truncated += truncated;
     if (ep->handler.received != NULL) {
         const struct kirim_batch batch = { loop->batch, count, sizeof loop->batch[0] };
-        loop->is_lending = 1;
+        loop->lent_batch_count = count;
         ep->handler.received(ep, &batch, ep->user);
-        loop->is_lending = 0;
+        loop->lent_batch_count = 0;
         loop->moment++;
     }
 }

@@ -99,6 +99,9 @@ static bool probe_pwait2(struct epoll_reactor *r)
 static kirim_err epoll_open(struct kirim_loop *loop, const struct kirim_loop_options *options,
                             struct ki_reactor **out, uint32_t *caps)
 {
+    if (options->reactor_context != NULL) {
+        return KIRIM_EINVAL; /* it takes none: another reactor was meant */
+    }
     struct epoll_reactor *r = ki_alloc(loop, sizeof *r);
     if (r == NULL) {
         return KIRIM_ENOMEM;

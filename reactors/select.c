@@ -169,6 +169,9 @@ static kirim_err want_writable(struct ki_posix *posix, struct ki_posix_port *por
 static kirim_err select_open(struct kirim_loop *loop, const struct kirim_loop_options *options,
                              struct ki_reactor **out, uint32_t *caps)
 {
+    if (options->reactor_context != NULL) {
+        return KIRIM_EINVAL; /* it takes none: another reactor was meant */
+    }
     struct select_reactor *r = ki_alloc(loop, sizeof *r);
     if (r == NULL) {
         return KIRIM_ENOMEM;

@@ -109,25 +109,37 @@ static void add_address_set(struct exchange *x, const struct kirim_dns_name *own
     }
 }
 
-/* Adds the addresses of the hosts that a set names, as far as the zone has them. In a delegation
- * those of name servers below the cut are needed (RFC 9471); all others are a courtesy. */
-static void add_addresses(struct exchange *x, const struct kirim_dns_rrset *set,
-                          const struct kirim_dns_name *cut)
+/* Adds the addresses of the hosts that a set names, as far as the zone has them: of those within
+ * `needed` TC says if they do not fit; `needed` NULL: all that are not there yet, as a courtesy. */
+static void add_addresses_of(struct exchange *x, const struct kirim_dns_rrset *set,
+                             const struct kirim_dns_name *needed)
 {
     static const uint16_t types[] = { KIRIM_DNS_A, KIRIM_DNS_AAAA };
     struct kirim_dns_name target;
     const struct kirim_dns_data *data = set->first;
-    while (data != NULL && read_target(set->type, data, &target)) {
-        const bool is_needed = cut != NULL && kirim_dns_name_is_within(&target, cut);
+    for (; data != NULL && read_target(set->type, data, &target); data = data->next) {
+        if (needed != NULL && !kirim_dns_name_is_within(&target, needed)) {
+            continue;
+        }
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
             const struct kirim_dns_rrset *const found =
                 kirim_dns_zone_glue(x->zone, &target, types[i]);
             if (found != NULL) {
-                add_address_set(x, &target, found, is_needed);
+                add_address_set(x, &target, found, needed != NULL);
             }
         }
-        data = data->next;
     }
+}
+
+/* In a delegation the addresses of name servers below the cut go first: without them nobody could
+ * go on (RFC 9471). */
+static void add_addresses(struct exchange *x, const struct kirim_dns_rrset *set,
+                          const struct kirim_dns_name *cut)
+{
+    if (cut != NULL) {
+        add_addresses_of(x, set, cut);
+    }
+    add_addresses_of(x, set, NULL);
 }
 
 static void add_negative(struct exchange *x)

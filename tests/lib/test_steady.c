@@ -164,7 +164,7 @@ static struct stage *open_narrow(bool is_bound_to_all)
     ks_init(&t, "scripted", KIRIM_IPV4);
     struct kirim_endpoint_options options = ks_endpoint_options(&t);
     options.queue_count_max = 3 * BATCH;
-    options.queue_bytes_max = 3 * BATCH * BYTES;
+    options.queue_bytes_max = (uint32_t)3 * BATCH * BYTES;
     if (is_bound_to_all) {
         options.local = ks_wildcard(KIRIM_IPV4, 99);
     }
@@ -201,7 +201,7 @@ START_TEST(bytes_are_counted_exactly_whatever_the_system_takes)
         x->p->room = (uint32_t)(i % (BATCH + 1));
         ks_turn(&x->t);
         settle(x);
-        sent_bytes += BATCH * BYTES;
+        sent_bytes += (uint64_t)BATCH * BYTES;
         const struct kirim_endpoint_stats s = ks_stats(x->n);
         KS_EQ(sent_bytes, s.tx_bytes);
         KS_EQ((uint64_t)(i + 1) * BATCH, s.tx_datagrams);

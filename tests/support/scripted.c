@@ -19,7 +19,7 @@ enum {
 
 void script_enter(struct script *s, char mark)
 {
-    const char name = mark != 0 ? mark : '?';
+    const int name = mark != 0 ? mark : '?';
     KS_CHECK(s->reactor != NULL);
     KS_CHECK(!atomic_load(&s->is_closed));
     if (s->is_inside) {

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 PLAIN = {
-    "abort", "calloc", "free", "getenv", "malloc", "memchr", "memcmp", "memcpy", "memmove",
+    "abort", "bcmp", "calloc", "free", "getenv", "malloc", "memchr", "memcmp", "memcpy", "memmove",
     "memset", "qsort", "realloc", "snprintf", "strchr", "strcmp", "strcspn", "strlen", "strncmp",
     "strnlen", "strspn", "strtoul", "strtoull", "vsnprintf",
 }

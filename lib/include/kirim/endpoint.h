@@ -30,8 +30,9 @@ struct kirim_event {
     kirim_err err;          /**< What happened. */
     int32_t system_code;    /**< The system's own code, for people to read; 0 if there was none. */
     uint64_t tag;           /**< Tag of the failed message's control data, or 0. */
-    uint32_t drop_reason;   /**< KIRIM_DROP_... of a failed send. */
-    uint32_t path_mtu;      /**< Path MTU in bytes if the system told it, else 0. */
+    uint32_t
+        drop_reason;   /**< KIRIM_DROP_... of a failed send; of a peer's error it says nothing. */
+    uint32_t path_mtu; /**< Path MTU in bytes if the system told it, else 0. */
 };
 
 /**
@@ -232,7 +233,8 @@ KIRIM_API kirim_err kirim_endpoint_send_to(struct kirim_endpoint *ep, const void
  * @retval KIRIM_OK           All accepted; they leave with the turn, in order.
  * @retval KIRIM_EWOULDBLOCK  The queue is at its bound after `*accepted_count`; `writable` will be
  * called.
- * @retval KIRIM_EINVAL       NULL, or not inside `received`.
+ * @retval KIRIM_EINVAL       Not of the batch that the running `received` was lent, or more than it
+ * has.
  * @retval KIRIM_ECLOSED      The endpoint is closing.
  * @retval KIRIM_ENOMEM       Out of memory after `*accepted_count`.
  * @note Loop thread; inside `received`.

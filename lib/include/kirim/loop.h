@@ -204,8 +204,9 @@ KIRIM_API bool kirim_loop_is_alive(struct kirim_loop *loop);
  */
 KIRIM_API void kirim_loop_own(struct kirim_loop *loop);
 
-/** @brief The system's code behind the last call on this loop that failed, for people to read; 0:
- * none has. Loop thread. */
+/** @brief Code of the last system call on this loop that failed, for people to read, beside an
+ * error that has just come from the system; it stays when later errors are kirim's own. 0: none
+ * has. Loop thread. */
 KIRIM_API int32_t kirim_loop_system_code(const struct kirim_loop *loop);
 
 /** @brief Name of the loop's reactor. Loop thread. */

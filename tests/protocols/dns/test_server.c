@@ -350,7 +350,7 @@ static struct kirim_dns_zone *open_big(struct kit_memory *memory, size_t count)
         "aaaaaaaaaaaaaaaaaa";
     size_t at = (size_t)snprintf(text, sizeof text,
                                  "$ORIGIN big.\n@ 5 SOA a b 1 2 3 4 5\n@ NS a\n"
-                                 "c CNAME t\nd NS ns.d\nn NS ns.far.\n");
+                                 "c CNAME t\nd NS ns.d\ne NS ns.d\ne NS ns.e\nns.e A 192.0.2.1\n");
     for (size_t i = 0; i < count; i++) {
         at += (size_t)snprintf(text + at, sizeof text - at, "t TXT \"%04zu %s\"\n", i, fill);
         at += (size_t)snprintf(text + at, sizeof text - at, "ns.d A 192.0.2.%zu\n", i);
@@ -439,6 +439,30 @@ START_TEST(needed_glue_that_does_not_fit_sets_tc)
 }
 END_TEST
 
+/* Addresses that are a courtesy fill the answer, or nearly, and never push out those needed. */
+START_TEST(needed_glue_goes_before_other_addresses)
+{
+    const struct kit_question question = { .name = "x.e.big.", .type = KIRIM_DNS_A };
+    static struct kit_reply reply;
+    size_t with_courtesy_count = 0;
+    for (size_t count = 20; count < 35; count++) {
+        struct kit_memory memory = { 0 };
+        struct kirim_dns_server server;
+        struct kirim_dns_zone *const zone = open_big(&memory, count);
+        kirim_dns_server_init(&server);
+        ck_assert_int_eq(kirim_dns_server_add(&server, zone), KIRIM_OK);
+        kit_ask(&server, &question, &reply);
+        ck_assert_uint_eq(reply.message.flags, 0x8000);
+        const char *const glue = "ns.e.big. 5 A 192.0.2.1\n";
+        ck_assert_mem_eq(kit_section(&reply.message, 3), glue, strlen(glue));
+        with_courtesy_count += reply.message.record_count[3] == 1 + count ? 1 : 0;
+        kirim_dns_zone_close(zone);
+    }
+    ck_assert_uint_gt(with_courtesy_count, 0);
+    ck_assert_uint_lt(with_courtesy_count, 15);
+}
+END_TEST
+
 START_TEST(room_that_is_too_small_is_misuse)
 {
     uint8_t wire[KIRIM_DNS_PLAIN_BYTES_MAX];
@@ -519,6 +543,7 @@ int main(void)
         { size_of_the_asker_is_kept, 0 },
         { size_of_the_server_is_kept, 0 },
         { needed_glue_that_does_not_fit_sets_tc, 0 },
+        { needed_glue_goes_before_other_addresses, 0 },
         { room_that_is_too_small_is_misuse, 0 },
         { number_of_zones_is_bounded, 0 },
         { changed_questions_do_no_harm, 0 },
