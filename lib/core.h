@@ -242,6 +242,7 @@ static inline bool ki_endpoint_has_room(const struct kirim_endpoint *ep)
     return ep->is_blocked == 0 && ki_queue_count(&ep->queue) * 2 <= ep->count_max &&
            ep->held_bytes * 2 <= ep->bytes_max;
 }
+
 /* Whether the caller is the loop's thread, or nobody checks. */
 bool ki_loop_is_mine(struct kirim_loop *loop);
 
