@@ -84,13 +84,14 @@ static size_t make_rooms(struct kirim_endpoint *ep, size_t count)
 }
 
 /* Whether these are datagrams of the batch that the running `received` was lent. */
-static bool are_lent(const struct kirim_loop *loop, const struct kirim_datagram *d, size_t count)
+static inline bool are_lent(const struct kirim_loop *loop, const struct kirim_datagram *d,
+                            size_t count)
 {
     const uintptr_t first = (uintptr_t)loop->batch;
+    const uintptr_t end = (uintptr_t)(loop->batch + loop->lent_batch_count);
     const uintptr_t at = (uintptr_t)d;
-    const size_t index = (at - first) / sizeof *d;
-    return at >= first && (at - first) % sizeof *d == 0 && count > 0 &&
-           index < loop->lent_batch_count && count <= loop->lent_batch_count - index;
+    return count > 0 && count <= loop->lent_batch_count && at >= first &&
+           at + count * sizeof *d <= end;
 }
 
 kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_datagram *datagram,
