@@ -162,6 +162,8 @@ static void misuse_reply(struct ks_node *n, const struct kirim_batch *batch)
     accepted = KS_UNTOUCHED;
     KS_ERR(KIRIM_EINVAL, kirim_endpoint_reply(n->ep, batch->first, 0, &accepted));
     KS_EQ(0, accepted);
+    KS_ERR(KIRIM_EINVAL, kirim_endpoint_reply(n->ep, batch->first, batch->count + 1, &accepted));
+    KS_EQ(0, accepted);
     KS_ERR(KIRIM_EINVAL, kirim_endpoint_reply(NULL, batch->first, 1, &accepted));
     KS_OK(kirim_endpoint_reply(n->ep, batch->first, 1, NULL));
 }
