@@ -95,16 +95,17 @@ struct ki_port {
     uint64_t tx_flags;          /* into submit() */
     uint64_t tx_number;      /* into submit(): number of its first entry; the next has the next */
     uint64_t inflight_count; /* up in submit(), down in ki_entry_finish() */
-    uint64_t rx_calls, tx_calls, tx_trains; /* statistics, up by the reactor */
-    uint64_t
-        datagram_bytes_max;     /* into port_open(): what receive() may hand over of one datagram */
-    uint64_t is_raw;            /* out of port_open(): a raw socket, whose peers have no port */
-    uint64_t is_dual_stack;     /* out of port_open(): adopted, of IPv6, and serves IPv4 too */
-    intptr_t descriptor;        /* out of port_open(): the socket, or KIRIM_NO_DESCRIPTOR */
-    struct kirim_addr local;    /* out of port_open(): bound to */
-    struct kirim_addr remote;   /* out of port_open(): connected to, or none */
-    struct {                    /* out of receive(), with KI_RX_ERROR */
-        struct kirim_addr peer; /* whom it concerns, or none */
+    uint64_t rx_calls;       /* system calls that received, up by the reactor */
+    uint64_t tx_calls;       /* system calls that sent, up by the reactor */
+    uint64_t tx_trains;      /* trains among what was sent, up by the reactor */
+    uint64_t datagram_bytes_max; /* into port_open(): what receive() may hand over at most */
+    uint64_t is_raw;             /* out of port_open(): a raw socket, whose peers have no port */
+    uint64_t is_dual_stack;      /* out of port_open(): adopted, of IPv6, and serves IPv4 too */
+    intptr_t descriptor;         /* out of port_open(): the socket, or KIRIM_NO_DESCRIPTOR */
+    struct kirim_addr local;     /* out of port_open(): bound to */
+    struct kirim_addr remote;    /* out of port_open(): connected to, or none */
+    struct {                     /* out of receive(), with KI_RX_ERROR */
+        struct kirim_addr peer;  /* whom it concerns, or none */
         kirim_err err;
         int sys_err;
         uint32_t path_mtu; /* 0: not told */
@@ -113,7 +114,8 @@ struct ki_port {
 
 /* Ports with something to receive, in the order in which they became ready. */
 struct ki_ready {
-    struct ki_port *first, **last;
+    struct ki_port *first; /* NULL: none */
+    struct ki_port **last; /* where the next one is linked in */
 };
 
 /* An instance of a reactor: first member of its own structure, allocated by its open(). */
@@ -126,8 +128,8 @@ struct ki_reactor {
 
 /* What a reactor is. Members are never NULL unless it says so. */
 struct ki_reactor_ops {
-    const char *name; /* as kirim_loop_open() takes it */
-    size_t port_bytes;
+    const char *name;     /* as kirim_loop_open() takes it */
+    size_t port_bytes;    /* of its port, whose first member is a struct ki_port */
     bool is_by_name_only; /* never the default: it has to be asked for */
 
     /* Opens an instance on `loop`, whose allocator, log and system-call table are ready. Probes the
@@ -167,10 +169,12 @@ struct ki_reactor_ops {
      * after it. Buffers lent from it stay lent. */
     kirim_err (*port_close)(struct ki_reactor *r, struct ki_port *p);
 
-    /* Sizes of the system's buffers, and datagrams it dropped as the receive buffer was full, since
-     * the port was opened. */
+    /* Sizes of the system's buffers, in bytes, as the system says them. */
     kirim_err (*port_buffers)(struct ki_reactor *r, struct ki_port *p, uint32_t *receive_bytes,
                               uint32_t *send_bytes);
+
+    /* Datagrams that the system dropped as the receive buffer was full, since the port was opened.
+     */
     uint64_t (*port_drops)(struct ki_reactor *r, struct ki_port *p);
 
     /* Hands over up to `max` (at most KI_BATCH_MAX) arrivals in order, lent until release() or the
@@ -224,9 +228,10 @@ struct ki_reactor_ops {
     void (*rearm)(struct ki_reactor *r, uint64_t deadline_ns, bool is_idle);
 
     /* Begins to watch a guest, or changes what it waits for (guest->ki_events has the new value,
-     * never 0; `is_new` tells which). NULL, both of them: no guests. unwatch() takes it off the
-     * reactor's lists; the descriptor may be closed already. */
+     * never 0; `is_new` tells which). NULL, as unwatch() then: the reactor has no guests. */
     kirim_err (*watch)(struct ki_reactor *r, struct kirim_guest *guest, bool is_new);
+
+    /* Watches a guest no more; off the reactor's lists. Its descriptor may be closed already. */
     void (*unwatch)(struct ki_reactor *r, struct kirim_guest *guest);
 };
 

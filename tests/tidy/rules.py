@@ -20,7 +20,7 @@ DIRECTION = {
     "lib": {"public", "lib"},
     "reactors": {"public", "lib", "reactors"},
     "protocols": {"public", "lib", "protocols"},
-    "examples": {"public", "examples"},
+    "examples": {"public", "protocols", "examples"},
     "bench": {"public", "bench"},
     "tests": {"public", "lib", "reactors", "protocols", "examples", "bench", "tests"},
 }
