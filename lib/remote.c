@@ -172,7 +172,8 @@ void ki_remote_run(struct kirim_remote *remote, struct kirim_loop *loop, kirim_e
 void ki_remote_close(struct kirim_remote *remote, struct kirim_loop *loop)
 {
     atomic_store(&remote->is_closed, true);
-    while (atomic_load(&remote->inside) != 0) {
+    /* The callers that a child of fork() inherited are threads that it does not have. */
+    while (loop->is_foreign == 0 && atomic_load(&remote->inside) != 0) {
         /* A caller is a few instructions and one system call away from its return. */
     }
     ki_remote_run(remote, loop, KIRIM_ECLOSED);

@@ -164,7 +164,7 @@ static kirim_err epoll_port_open(struct ki_reactor *reactor, struct ki_port *por
     if (err < 0) {
         return err;
     }
-    p->events = EPOLLIN;
+    p->events = EPOLLIN | EPOLLRDHUP;
     if (control(r, EPOLL_CTL_ADD, setup.fd, p->events, p, TAG_PORT) < 0) {
         err = ki_posix_failed(reactor->loop, "epoll_ctl: add");
         goto fail_socket;
@@ -227,8 +227,10 @@ static void dispatch_port(struct epoll_reactor *r, struct epoll_port *p, uint32_
     if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
         ki_port_ready(&r->posix.reactor, &p->posix.port);
     }
-    if ((events & EPOLLHUP) != 0) {
-        /* Shut down in both directions, which no later event can end: be told of changes only. */
+    if ((events & (EPOLLHUP | EPOLLRDHUP)) != 0) {
+        /* Shut down for receiving, which no later event can end: be told of changes only, and
+         * never leave anything to the next wait. */
+        p->posix.singles_left = 0;
         (void)set_port_events(r, p, p->events | EPOLLET);
     }
     if ((events & EPOLLOUT) != 0) {

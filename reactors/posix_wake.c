@@ -47,10 +47,7 @@ void ki_posix_wake_raise(struct ki_posix_wake *wake)
 
 bool ki_posix_wake_drain(struct ki_posix_wake *wake)
 {
-    /* Readable without a flag is not possible (see above): do not spend a call on it. */
-    if (atomic_load_explicit(&wake->is_raised, memory_order_relaxed) == 0) {
-        return false;
-    }
+    /* Whatever the flag says: a child of fork() shares the eventfd, and has a flag of its own. */
     uint64_t count = 0;
     if (wake->sys->read(wake->fd, &count, sizeof count) != (ssize_t)sizeof count) {
         return false; /* The write is still to come, or the read was interrupted: next wait. */

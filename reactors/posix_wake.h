@@ -2,9 +2,9 @@
  *
  * Waking a wait from elsewhere: an eventfd behind an atomic flag.
  *
- * Wakes merge: only the first one after a drain writes. At most one write is on its way at any
- * time, because the flag is cleared only after that write has been read; therefore a readable
- * eventfd means a set flag, and no wake is lost between the two. The reactor watches `fd` and calls
+ * Wakes merge: only the first one after a drain writes. The flag is cleared only after a write has
+ * been read, so no wake is lost between the two. A child of fork() shares the eventfd and has a flag
+ * of its own: a readable eventfd is always read. The reactor watches `fd` and calls
  * ki_posix_wake_drain() inside wait(), before the core looks at what other threads posted. Owns the
  * eventfd. Raising: any thread and signal handlers; all else: loop thread. Sources: eventfd(2),
  * signal-safety(7).

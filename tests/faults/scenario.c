@@ -128,14 +128,26 @@ static void answer(struct party *p, const struct kirim_batch *batch)
     }
 }
 
+/* Whether a datagram is one of the scenario's own. The ports are the system's choice, and another
+ * process may still be sending to who had one of them before. */
+static bool is_ours(const struct scene *s, const struct kirim_datagram *d)
+{
+    const uint16_t port = kirim_addr_port(&d->peer);
+    return port == kirim_addr_port(&s->server.addr) || port == kirim_addr_port(&s->client.addr) ||
+           port == kirim_addr_port(&s->mirror.addr);
+}
+
 static void on_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
 {
     struct party *p = user;
     FAULT_CHECK(p->ep == ep && p->closed_count == 0);
     p->received_count += batch->count;
     for (size_t i = 0; i < batch->count; i++) {
-        FAULT_CHECK(kirim_batch_at(batch, i)->bytes == PAYLOAD_BYTES);
-        FAULT_CHECK(kirim_batch_at(batch, i)->data[PAYLOAD_BYTES - 1] == 0x5a);
+        const struct kirim_datagram *d = kirim_batch_at(batch, i);
+        if (is_ours(p->scene, d)) {
+            FAULT_CHECK(d->bytes == PAYLOAD_BYTES);
+            FAULT_CHECK(d->data[PAYLOAD_BYTES - 1] == 0x5a);
+        }
     }
     if (p == &p->scene->server) {
         answer(p, batch);

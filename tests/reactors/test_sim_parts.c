@@ -282,7 +282,7 @@ START_TEST(scaling_is_even_and_keeps_its_bounds)
 }
 END_TEST
 
-/* ---- packets ------------------------------------------------------------------------------ */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 START_TEST(free_packets_are_used_again_and_kept_up_to_a_bound)
 {
