@@ -3,8 +3,8 @@
  * Waking a wait from elsewhere: an eventfd behind an atomic flag.
  *
  * Wakes merge: only the first one after a drain writes. The flag is cleared only after a write has
- * been read, so no wake is lost between the two. A child of fork() shares the eventfd and has a flag
- * of its own: a readable eventfd is always read. The reactor watches `fd` and calls
+ * been read, so no wake is lost between the two. A child of fork() shares the eventfd and has a
+ * flag of its own: a readable eventfd is always read. The reactor watches `fd` and calls
  * ki_posix_wake_drain() inside wait(), before the core looks at what other threads posted. Owns the
  * eventfd. Raising: any thread and signal handlers; all else: loop thread. Sources: eventfd(2),
  * signal-safety(7).
