@@ -17,7 +17,9 @@ struct kirim_endpoint;
 
 /** What happened to a datagram or a peer, told by the `failed` callback. */
 enum {
-    KIRIM_EVENT_SEND_FAILED = 1, /**< An accepted datagram without an operation did not leave. */
+    /** The system refused an accepted datagram without an operation. What kirim itself drops
+     * (close, discard, no memory to keep lent bytes) is counted under its reason only. */
+    KIRIM_EVENT_SEND_FAILED = 1,
     KIRIM_EVENT_PEER_ERROR =
         2 /**< The network reported an error about an earlier datagram to `peer`. */
 };
