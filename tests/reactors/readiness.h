@@ -14,6 +14,7 @@
 
 /* An endpoint and what it was told. */
 struct heard {
+    struct kirim_addr peer; /* if set: only what comes from it counts */
     struct kirim_endpoint *ep;
     struct kirim_addr addr;
     uint64_t datagrams;
