@@ -235,6 +235,17 @@ bool ki_remote_is_held(struct kirim_remote *remote);
 /* Whether a stop was asked for; forgets it. */
 bool ki_remote_take_stop(struct kirim_remote *remote);
 
+/* Copies a gather list into one piece. */
+void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count);
+
+/* A send that finds no room: KIRIM_EWOULDBLOCK, and `writable` is owed. */
+static inline kirim_err ki_refuse_for_now(struct kirim_endpoint *ep)
+{
+    ep->wants_writable = 1;
+    ep->stats.tx_refused++;
+    return KIRIM_EWOULDBLOCK;
+}
+
 /* Whether it is time to tell that there is room: the queue is half empty and the system takes more.
  */
 static inline bool ki_endpoint_has_room(const struct kirim_endpoint *ep)

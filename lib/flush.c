@@ -356,6 +356,16 @@ void ki_endpoint_take_back(struct kirim_endpoint *ep)
     ki_queue_rewind(q);
 }
 
+void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (buf[i].bytes > 0) {
+            memcpy(to, buf[i].data, buf[i].bytes);
+            to += buf[i].bytes;
+        }
+    }
+}
+
 void ki_endpoint_keep_lent(struct kirim_endpoint *ep)
 {
     struct ki_queue *q = &ep->queue;
@@ -373,14 +383,7 @@ void ki_endpoint_keep_lent(struct kirim_endpoint *ep)
         if (e->buf_count == 1) {
             memcpy(copy, e->data, e->bytes);
         } else {
-            const struct kirim_buf *buf = e->data;
-            unsigned char *at = copy;
-            for (uint32_t i = 0; i < e->buf_count; i++) {
-                if (buf[i].bytes > 0) {
-                    memcpy(at, buf[i].data, buf[i].bytes);
-                    at += buf[i].bytes;
-                }
-            }
+            ki_bufs_copy(copy, e->data, e->buf_count);
             e->buf_count = 1;
         }
         ep->is_odd = 1;

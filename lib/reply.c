@@ -109,9 +109,7 @@ kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_dat
     if (err == KIRIM_OK && done < count) {
         err = KIRIM_ENOMEM;
         if (ki_queue_count(&ep->queue) == ep->count_max) {
-            ep->wants_writable = 1;
-            ep->stats.tx_refused++;
-            err = KIRIM_EWOULDBLOCK;
+            err = ki_refuse_for_now(ep);
         }
     }
     if (accepted_count != NULL) {
@@ -135,9 +133,7 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
     ep->reserved = NULL;
     if (ki_queue_count(&ep->queue) >= ep->count_max ||
         (ep->held_bytes > 0 && ep->held_bytes + bytes_max > ep->bytes_max)) {
-        ep->wants_writable = 1;
-        ep->stats.tx_refused++;
-        return KIRIM_EWOULDBLOCK;
+        return ki_refuse_for_now(ep);
     }
     /* Behind the bytes there is room for the control data that a commit may bring. */
     void *room = ki_store_peek(ep->loop, &ep->store, bytes_max + 8 + sizeof(struct kirim_control));
@@ -182,7 +178,7 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
         .segment_bytes = (uint16_t)msg->segment_bytes,
         .status = KI_STORED,
     };
-    size_t taken = (bytes + 7) & ~(size_t)7;
+    size_t taken = ki_store_round(bytes);
     if (msg->control != NULL) {
         e->control =
             memcpy((unsigned char *)ep->reserved + taken, msg->control, sizeof *e->control);

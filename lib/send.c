@@ -148,9 +148,7 @@ static kirim_err make_room(struct kirim_endpoint *ep)
     struct ki_queue *q = &ep->queue;
     const uint64_t count = ki_queue_count(q);
     if (count >= ep->count_max) {
-        ep->wants_writable = 1;
-        ep->stats.tx_refused++;
-        return KIRIM_EWOULDBLOCK;
+        return ki_refuse_for_now(ep);
     }
     if (count == q->capacity && !ki_queue_grow(ep->loop, q)) {
         return KIRIM_ENOMEM;
@@ -162,9 +160,7 @@ static kirim_err make_room(struct kirim_endpoint *ep)
 static inline void *make_store(struct kirim_endpoint *ep, size_t held, size_t more, kirim_err *err)
 {
     if (ep->held_bytes + held > ep->bytes_max && ep->held_bytes > 0) {
-        ep->wants_writable = 1;
-        ep->stats.tx_refused++;
-        *err = KIRIM_EWOULDBLOCK;
+        *err = ki_refuse_for_now(ep);
         return NULL;
     }
     void *room = ki_store_peek(ep->loop, &ep->store, held + more);
@@ -180,21 +176,6 @@ static inline void post(struct kirim_endpoint *ep, size_t bytes)
     ki_endpoint_soil(ep);
 }
 
-static inline size_t round_up(size_t bytes)
-{
-    return (bytes + 7) & ~(size_t)7;
-}
-
-static void copy_flat(unsigned char *to, const struct kirim_buf *buf, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (buf[i].bytes > 0) {
-            memcpy(to, buf[i].data, buf[i].bytes);
-            to += buf[i].bytes;
-        }
-    }
-}
-
 /* Writes the entry at the tail with everything captured that outlives the call. */
 static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
                          bool is_borrowed, size_t bytes)
@@ -206,7 +187,8 @@ static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg,
     *e = (struct ki_entry){ .data = &ep->empty, .bytes = (uint32_t)bytes, .buf_count = 1 };
     if (array + control + held > 0) {
         kirim_err err;
-        unsigned char *at = make_store(ep, held, round_up(array) + round_up(control) + 8, &err);
+        unsigned char *at =
+            make_store(ep, held, ki_store_round(array) + ki_store_round(control) + 8, &err);
         if (at == NULL) {
             return err;
         }
@@ -214,7 +196,7 @@ static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg,
         if (control > 0) {
             memcpy(at, msg->control, control);
             e->control = (const struct kirim_control *)(void *)at;
-            at += round_up(control);
+            at += ki_store_round(control);
         }
         if (array > 0) {
             memcpy(at, msg->buf, array);
@@ -222,7 +204,7 @@ static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg,
             e->buf_count = (uint16_t)msg->buf_count;
             at += array;
         } else if (held > 0) {
-            copy_flat(at, msg->buf, msg->buf_count);
+            ki_bufs_copy(at, msg->buf, msg->buf_count);
             e->data = at;
             at += held;
         }
@@ -306,9 +288,7 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
         return send_queued(ep, msg, flags, op, bytes);
     }
     if (is_full) {
-        ep->wants_writable = 1;
-        ep->stats.tx_refused++;
-        return KIRIM_EWOULDBLOCK;
+        return ki_refuse_for_now(ep);
     }
     kirim_err err = make_room(ep);
     if (err < 0) {
@@ -342,8 +322,7 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
     }
     ki_endpoint_take_back(ep);
     if (err == KIRIM_EWOULDBLOCK) {
-        ep->wants_writable = 1;
-        ep->stats.tx_refused++;
+        return ki_refuse_for_now(ep);
     }
     return err;
 }

@@ -41,7 +41,7 @@ static struct ki_block *get_block(struct kirim_loop *loop, struct ki_store *s, s
 
 bool ki_store_grow(struct kirim_loop *loop, struct ki_store *s, size_t bytes)
 {
-    bytes = (bytes + 7) & ~(size_t)7;
+    bytes = ki_store_round(bytes);
     struct ki_block *b = get_block(loop, s, bytes);
     if (b == NULL) {
         return false;

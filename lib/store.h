@@ -27,6 +27,12 @@ struct ki_store {
     struct ki_block *spare;       /* one empty block, to spare the allocator */
 };
 
+/* Pieces are aligned for words. */
+static inline size_t ki_store_round(size_t bytes)
+{
+    return (bytes + 7) & ~(size_t)7;
+}
+
 /* Makes the tail have room for `bytes`; false: there is no memory. */
 bool ki_store_grow(struct kirim_loop *loop, struct ki_store *s, size_t bytes);
 
@@ -58,7 +64,7 @@ static inline void *ki_store_peek(struct kirim_loop *loop, struct ki_store *s, s
 /* Takes what the last peek showed; `bytes` at most as many as were asked for there. */
 static inline void ki_store_take(struct ki_store *s, size_t bytes)
 {
-    s->tail->used += (uint32_t)((bytes + 7) & ~(size_t)7);
+    s->tail->used += (uint32_t)ki_store_round(bytes);
     s->tail->live++;
 }
 
