@@ -10,6 +10,8 @@
 
 #include <kirim/remote.h>
 
+#include <stdatomic.h>
+
 #include "policy.h"
 #include "queue.h"
 #include "reactor.h"
@@ -33,11 +35,34 @@ enum {
 
 enum {
     KI_OP_IDLE,
+    KI_OP_PACED,     /* waits for its datagram's time (pace.c) */
     KI_OP_PENDING,   /* queued or in flight */
     KI_OP_EXPIRED,   /* in flight, its deadline passed: an abort becomes a time-out */
     KI_OP_CANCELLED, /* in flight, its owner has given it up: nothing is tried again */
     KI_OP_FINISHED,  /* its callback is due */
     KI_OP_DONE       /* its result can be polled */
+};
+
+struct ki_paced;
+
+/* Where a datagram stands that waits for its time. */
+struct ki_paced_place {
+    uint64_t not_before_ns;
+    uint64_t order; /* of posting, among those of one time */
+    struct ki_paced *paced;
+};
+
+/* What threads share; see remote.c. */
+struct kirim_remote {
+    atomic_size_t references;
+    _Atomic(struct kirim_post *) posts; /* newest first */
+    atomic_uint inside; /* callers between their look at is_closed and their return */
+    atomic_bool is_closed;
+    atomic_bool is_stop_wanted;
+    const struct ki_reactor_ops *ops; /* valid while not closed */
+    struct ki_reactor *reactor;
+    kirim_alloc_fn alloc; /* the remote may outlive the loop */
+    void *alloc_user;
 };
 
 struct kirim_endpoint {
@@ -50,7 +75,8 @@ struct kirim_endpoint {
     uint64_t families;      /* bits 1 << family: whom it can send to */
     uint64_t count_max;     /* bounds of the queue */
     uint64_t bytes_max;
-    uint64_t held_bytes;     /* payload in `store` */
+    uint64_t paced_count;    /* datagrams that wait for their time: each takes a place, too */
+    uint64_t held_bytes;     /* payload in `store` and in blocks of pace.c */
     uint64_t queued_bytes;   /* payload that waits, while the queue is not odd */
     uint64_t is_odd;         /* since it was last empty the queue has had more than plain entries:
                                 with an operation, dead, lost, tried before, copied, in flight */
@@ -65,18 +91,40 @@ struct kirim_endpoint {
     uint64_t is_replying_from_local; /* bound to a wildcard: answers name their source */
     void *reserved;                  /* room lent by reserve, or NULL */
     size_t reserved_bytes;
-    uint64_t reserved_moment;      /* of the loop, when it was lent */
+    uint64_t reserved_moment; /* of the loop, when it was lent */
+    uint64_t is_per_peer;     /* order is kept for each peer: see group.c */
+    uint64_t group_end;       /* number behind the entries that were brought together last */
+    uint64_t group_stored_count, group_copied_count; /* pieces of those that are gone */
+    uint64_t is_suspect; /* a train to `suspect` was refused: is it the offload's fault? */
+    struct kirim_addr suspect;
     struct kirim_event peer_error; /* kind 0: none waits to be told */
     struct kirim_event retried;    /* the error an entry was submitted again for */
     struct kirim_handler handler;  /* as far as its size goes */
     void *user;
-    struct kirim_timer op_timer; /* the earliest deadline of its operations */
-    struct kirim_timer *timers;  /* all that belong to it */
+    struct kirim_timer op_timer;   /* the earliest deadline of its operations */
+    struct kirim_timer pace_timer; /* the earliest time of those that wait for theirs */
+    struct ki_paced_place *paced;  /* a heap of them: the first is at 0 */
+    uint64_t paced_capacity;
+    uint64_t paced_order;       /* of the next one */
+    uint64_t paced_bytes;       /* of held_bytes, what is theirs */
+    struct kirim_timer *timers; /* all that belong to it */
     struct kirim_endpoint *dirty_next, *notice_next, *closing_next;
     struct kirim_endpoint *next, *prev; /* all of the loop */
     struct kirim_endpoint_stats stats;
     size_t allocated_bytes;
     uint64_t empty; /* where an empty datagram points to */
+};
+
+enum { KI_REFUSED_ROUTES_MAX = 16 };
+
+/* Destinations that get no trains, in the order in which they were noted. */
+struct ki_refused_routes {
+    uint64_t count;
+    uint64_t next; /* number of the next one; its place is that modulo the maximum */
+    struct ki_refused_route {
+        struct kirim_addr peer;
+        uint64_t until_ns;
+    } at[KI_REFUSED_ROUTES_MAX];
 };
 
 struct kirim_loop {
@@ -105,6 +153,9 @@ struct kirim_loop {
     uint64_t is_stopping;
     uint64_t is_closing;
     uint64_t is_foreign; /* the process is a child of the one that opened it */
+    struct ki_refused_routes refused_routes;
+    struct ki_grouper *grouper; /* NULL: nobody has asked for order per peer */
+    uint64_t train_refusal_ns;  /* how long one is remembered */
     uint32_t caps;
     int32_t system_code; /* of the last system call that failed */
     int32_t log_level;
@@ -160,6 +211,66 @@ void ki_endpoint_notice(struct kirim_endpoint *ep);
 /* Tells what is to be told: failed sends, a peer's error, writable. In a turn. */
 void ki_endpoint_tell(struct kirim_endpoint *ep);
 
+/* ---- train.c --------------------------------------------------------------------------------- */
+
+/* How many datagrams `bytes` are; `segment_bytes` 0: one. */
+static inline size_t ki_segments(size_t bytes, size_t segment_bytes)
+{
+    return bytes <= segment_bytes || segment_bytes == 0
+               ? 1
+               : (bytes + segment_bytes - 1) / segment_bytes;
+}
+
+/* How many datagrams an entry is. */
+static inline uint32_t ki_segments_of(const struct ki_entry *e)
+{
+    return (uint32_t)ki_segments(e->bytes, e->segment_bytes);
+}
+
+/* Flags what waits for destinations that get no trains. */
+void ki_train_bar(struct kirim_endpoint *ep);
+
+/* If what was refused at `next` was a train, has its datagrams leave one by one. False: it was
+ * none, or that would not help. */
+bool ki_train_split(struct kirim_endpoint *ep, const struct ki_refusal *why);
+
+/* A datagram of a train that was refused has left by itself, so that the route is to blame, or was
+ * lost too, so that it is not. */
+void ki_train_clear_suspect(struct kirim_endpoint *ep, const struct ki_entry *e, bool has_left);
+
+/* How many of the `n` entries from `next` on can be submitted as they are: up to the first train
+ * that has to be cut. */
+uint32_t ki_train_whole_count(const struct kirim_endpoint *ep, uint32_t n);
+
+/* Submits the train at `next` cut into datagrams, from where it was left. The entry's `record`
+ * counts those that have left. False: one was refused, `why` tells. Nothing of the port is in
+ * flight. */
+bool ki_train_cut(struct kirim_endpoint *ep, struct ki_refusal *why);
+
+/* Counts the datagrams of a waiting train that have left. Returns how many have not; of an entry
+ * that is no such train all it is. */
+uint32_t ki_train_account_part(struct kirim_endpoint *ep, struct ki_entry *e);
+
+/* ---- multicast.c ----------------------------------------------------------------------------- */
+
+/* Frees the list of what the endpoint had joined; its port is closed. */
+void ki_endpoint_forget_memberships(struct kirim_endpoint *ep);
+
+/* ---- group.c --------------------------------------------------------------------------------- */
+
+struct ki_grouper;
+
+/* Makes the loop's scratch, if there is none; frees it. */
+kirim_err ki_grouper_open(struct kirim_loop *loop);
+void ki_grouper_close(struct kirim_loop *loop);
+
+/* Brings what waits together by peer. */
+void ki_group(struct kirim_endpoint *ep);
+
+/* Notes that an entry among those brought together is gone; gives back what they all held. */
+void ki_group_release_later(struct kirim_endpoint *ep, uint32_t status);
+void ki_group_release(struct kirim_endpoint *ep);
+
 /* ---- op.c ------------------------------------------------------------------------------------ */
 
 /* Puts an idle operation into flight for entry `number`. */
@@ -176,6 +287,42 @@ void ki_ops_deliver(struct kirim_loop *loop);
 
 /* Expiry of an endpoint's op_timer. */
 void ki_ops_expire(struct kirim_timer *timer);
+
+/* ---- pace.c ---------------------------------------------------------------------------------- */
+
+/* Whether a time has come. If so, all of the endpoint's that wait and are not to leave behind it
+ * are moved to the queue. */
+bool ki_pace_has_come(struct kirim_endpoint *ep, uint64_t not_before_ns);
+
+/* Captures a message whose control data says a time that lies ahead. The ring has a place for it,
+ * and the bounds permit it. KIRIM_OK, KIRIM_PENDING or KIRIM_ENOMEM. */
+kirim_err ki_pace_hold(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
+                       struct kirim_op *op, size_t bytes);
+
+/* Moves those whose time has come to the queue. */
+void ki_pace_release_due(struct kirim_endpoint *ep);
+
+/* Expiry of an endpoint's pace_timer. */
+void ki_pace_expire(struct kirim_timer *timer);
+
+/* Drops the one at `index`, as ki_endpoint_kill() does; its place goes to another one. */
+void ki_pace_kill(struct kirim_endpoint *ep, uint64_t index, kirim_err err, uint32_t reason);
+
+/* Drops them all; returns how many. */
+size_t ki_pace_kill_all(struct kirim_endpoint *ep, uint32_t reason);
+
+/* The operation of the one at `index`, or NULL. */
+struct kirim_op *ki_pace_op(const struct kirim_endpoint *ep, uint64_t index);
+
+/* How many datagrams they are, which is more than there are of them where some are trains. */
+uint64_t ki_pace_datagrams(const struct kirim_endpoint *ep);
+
+/* Of an entry with KI_OWNED: the payload in its block; and freeing that. */
+uint64_t ki_pace_held_bytes(const struct ki_entry *e);
+void ki_pace_free(struct kirim_endpoint *ep, const struct ki_entry *e);
+
+/* Frees the heap, which is empty. */
+void ki_pace_fini(struct kirim_endpoint *ep);
 
 /* ---- endpoint.c, turn.c, loop.c, guest.c, remote.c ------------------------------------------- */
 
@@ -227,13 +374,20 @@ void ki_remote_run(struct kirim_remote *remote, struct kirim_loop *loop, kirim_e
 void ki_remote_close(struct kirim_remote *remote, struct kirim_loop *loop);
 
 /* Whether anything was posted and not run. */
-bool ki_remote_has_posts(struct kirim_remote *remote);
+static inline bool ki_remote_has_posts(struct kirim_remote *remote)
+{
+    return atomic_load_explicit(&remote->posts, memory_order_relaxed) != NULL;
+}
 
 /* Whether somebody beside the loop holds it. */
 bool ki_remote_is_held(struct kirim_remote *remote);
 
 /* Whether a stop was asked for; forgets it. */
-bool ki_remote_take_stop(struct kirim_remote *remote);
+static inline bool ki_remote_take_stop(struct kirim_remote *remote)
+{
+    return atomic_load_explicit(&remote->is_stop_wanted, memory_order_relaxed) &&
+           atomic_exchange(&remote->is_stop_wanted, false);
+}
 
 /* Copies a gather list into one piece. */
 void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count);
@@ -246,11 +400,24 @@ static inline kirim_err ki_refuse_for_now(struct kirim_endpoint *ep)
     return KIRIM_EWOULDBLOCK;
 }
 
+/* Places of the queue that are taken: by what is in it, and by what waits for its time. */
+static inline uint64_t ki_endpoint_taken(const struct kirim_endpoint *ep)
+{
+    return ki_queue_count(&ep->queue) + ep->paced_count;
+}
+
+/* Whether the loop has to keep the time of a message. */
+static inline bool ki_pace_is_ours(const struct kirim_endpoint *ep,
+                                   const struct kirim_control *control)
+{
+    return control != NULL && control->not_before_ns != 0 && ep->port->keeps_times == 0;
+}
+
 /* Whether it is time to tell that there is room: the queue is half empty and the system takes more.
  */
 static inline bool ki_endpoint_has_room(const struct kirim_endpoint *ep)
 {
-    return ep->is_blocked == 0 && ki_queue_count(&ep->queue) * 2 <= ep->count_max &&
+    return ep->is_blocked == 0 && ki_endpoint_taken(ep) * 2 <= ep->count_max &&
            ep->held_bytes * 2 <= ep->bytes_max;
 }
 

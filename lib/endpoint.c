@@ -15,10 +15,14 @@ enum {
     QUEUE_BYTES_DEFAULT = 4 * 1024 * 1024,
     DATAGRAM_BYTES_MAX = 65535,
     TOMBSTONE_COUNT_MAX = 1024,
-    ENDPOINT_FLAGS = KIRIM_ENDPOINT_DUAL_STACK | KIRIM_ENDPOINT_SHARE_PORT |
-                     KIRIM_ENDPOINT_BROADCAST | KIRIM_ENDPOINT_INHERIT |
-                     KIRIM_ENDPOINT_FORCE_BUFFERS | KIRIM_ENDPOINT_BIND_ADOPTED |
-                     KIRIM_ENDPOINT_RECEIVE_CONTROL | KIRIM_ENDPOINT_ADOPT
+    ENDPOINT_FLAGS =
+        KIRIM_ENDPOINT_DUAL_STACK | KIRIM_ENDPOINT_SHARE_PORT | KIRIM_ENDPOINT_BROADCAST |
+        KIRIM_ENDPOINT_INHERIT | KIRIM_ENDPOINT_FORCE_BUFFERS | KIRIM_ENDPOINT_BIND_ADOPTED |
+        KIRIM_ENDPOINT_RECEIVE_CONTROL | KIRIM_ENDPOINT_ADOPT | KIRIM_ENDPOINT_ORDER_PER_PEER |
+        KIRIM_ENDPOINT_WHOLE_TRAINS | KIRIM_ENDPOINT_NO_TRAINS | KIRIM_ENDPOINT_NO_COALESCING |
+        KIRIM_ENDPOINT_NO_ERROR_QUEUE | KIRIM_ENDPOINT_DONT_FRAGMENT | KIRIM_ENDPOINT_PROBE_MTU |
+        KIRIM_ENDPOINT_TXTIME,
+    MTU_MODES = KIRIM_ENDPOINT_DONT_FRAGMENT | KIRIM_ENDPOINT_PROBE_MTU
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -55,9 +59,13 @@ static kirim_err check_options(const struct kirim_loop *loop, struct kirim_endpo
         (!is_adopted || local == KIRIM_FAMILY_NONE)) {
         return KIRIM_EINVAL;
     }
+    if ((o->flags & MTU_MODES) == MTU_MODES) {
+        return KIRIM_EINVAL;
+    }
     uint32_t needs = 0;
     needs |= is_adopted ? (uint32_t)KIRIM_CAP_ADOPT : 0;
     needs |= is_dual ? (uint32_t)KIRIM_CAP_DUAL_STACK : 0;
+    needs |= (o->flags & MTU_MODES) != 0 ? (uint32_t)KIRIM_CAP_DONT_FRAGMENT : 0;
     if ((needs & ~loop->caps) != 0) {
         return KIRIM_EOPNOTSUPP;
     }
@@ -83,10 +91,13 @@ static struct kirim_endpoint *make_endpoint(struct kirim_loop *loop,
     ep->port->datagram_bytes_max = o->datagram_bytes_max < loop->datagram_bytes_max
                                        ? o->datagram_bytes_max
                                        : loop->datagram_bytes_max;
+    ep->port->wants_coalesced = (o->flags & KIRIM_ENDPOINT_NO_COALESCING) == 0;
+    ep->port->wants_whole = (o->flags & KIRIM_ENDPOINT_WHOLE_TRAINS) != 0;
     ep->count_max = o->queue_count_max;
     ep->bytes_max = o->queue_bytes_max;
     ep->user = o->user;
     ep->op_timer = (struct kirim_timer)KIRIM_TIMER_INIT(ki_ops_expire, ep);
+    ep->pace_timer = (struct kirim_timer)KIRIM_TIMER_INIT(ki_pace_expire, ep);
     return ep;
 }
 
@@ -134,6 +145,12 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
     if (err < 0) {
         return err;
     }
+    if ((o.flags & KIRIM_ENDPOINT_ORDER_PER_PEER) != 0) {
+        err = ki_grouper_open(loop);
+        if (err < 0) {
+            return err;
+        }
+    }
     struct kirim_endpoint *ep = make_endpoint(loop, &o);
     if (ep == NULL) {
         return KIRIM_ENOMEM;
@@ -143,6 +160,10 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
     if (err < 0) {
         ki_free(loop, ep, ep->allocated_bytes);
         return err;
+    }
+    ep->is_per_peer = (o.flags & KIRIM_ENDPOINT_ORDER_PER_PEER) != 0;
+    if ((o.flags & KIRIM_ENDPOINT_NO_TRAINS) != 0) {
+        ep->port->tx_segments_max = 1;
     }
     learn_families(ep, &o);
     link_endpoint(loop, ep);
@@ -181,6 +202,7 @@ static void tell_lost(struct kirim_endpoint *ep)
             const struct kirim_event event = lost_event(ep, e);
             e->status &= ~(uint32_t)KI_FAILED;
             ep->failed_count--;
+            /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): counted only where it is set */
             ep->handler.failed(ep, &event, ep->user);
             ep->loop->moment++;
             if (ep->state != KI_EP_OPEN) {
@@ -231,6 +253,7 @@ kirim_err kirim_endpoint_close(struct kirim_endpoint *ep)
     }
     struct kirim_loop *loop = ep->loop;
     if (loop->is_foreign == 0) {
+        ki_pace_release_due(ep);
         ki_endpoint_submit_anew(ep);
         ep->stats.drops[KIRIM_DROP_RECEIVE_FULL] = loop->ops->port_drops(loop->reactor, ep->port);
     }
@@ -310,9 +333,11 @@ void ki_endpoint_finish_close(struct kirim_endpoint *ep)
     }
     ki_endpoint_trim(ep);
     unlink_endpoint(loop, ep);
+    ki_endpoint_forget_memberships(ep);
     ki_queue_fini(loop, &ep->queue);
     ki_store_fini(loop, &ep->store);
     ki_store_fini(loop, &ep->copies);
+    ki_pace_fini(ep);
     bury(loop, ep);
 }
 
@@ -350,6 +375,29 @@ kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint32_t *rece
     return KIRIM_OK;
 }
 
+kirim_err kirim_endpoint_path_mtu(const struct kirim_endpoint *ep, const struct kirim_addr *peer,
+                                  uint32_t *out)
+{
+    const kirim_err err = ki_endpoint_check(ep);
+    if (err < 0) {
+        return err;
+    }
+    peer = peer != NULL ? peer : &ep->port->remote;
+    const unsigned family = (unsigned)kirim_addr_family(peer);
+    if (out == NULL) {
+        return KIRIM_EINVAL;
+    }
+    if (family == KIRIM_FAMILY_NONE && peer == &ep->port->remote) {
+        return KIRIM_ENOTCONN;
+    }
+    if (family > KIRIM_IPV6 || (ep->families >> family & 1) == 0) {
+        return KIRIM_EINVAL;
+    }
+    const struct ki_reactor_ops *ops = ep->loop->ops;
+    return ops->path_mtu != NULL ? ops->path_mtu(ep->loop->reactor, ep->port, peer, out)
+                                 : KIRIM_EOPNOTSUPP;
+}
+
 intptr_t kirim_endpoint_descriptor(const struct kirim_endpoint *ep)
 {
     return ep->port->descriptor;
@@ -373,5 +421,5 @@ void *kirim_endpoint_user(const struct kirim_endpoint *ep)
 
 size_t kirim_endpoint_queued_count(const struct kirim_endpoint *ep)
 {
-    return (size_t)ki_queue_count(&ep->queue);
+    return (size_t)ki_endpoint_taken(ep);
 }

@@ -55,9 +55,26 @@ static inline void rest(struct kirim_endpoint *ep)
     }
 }
 
+/* Gives back what the entry at the head held. Out of the line of what every datagram runs through.
+ */
+static void release_held(struct kirim_endpoint *ep, const struct ki_entry *e)
+{
+    if ((e->status & KI_OWNED) != 0) {
+        ki_pace_free(ep, e);
+    } else if (ep->queue.head < ep->group_end) {
+        ki_group_release_later(ep, e->status);
+    } else {
+        if ((e->status & KI_STORED) != 0) {
+            ki_store_release(ep->loop, &ep->store);
+        }
+        if ((e->status & KI_COPIED) != 0) {
+            ki_store_release(ep->loop, &ep->copies);
+        }
+    }
+}
+
 void ki_endpoint_trim(struct kirim_endpoint *ep)
 {
-    struct kirim_loop *loop = ep->loop;
     struct ki_queue *q = &ep->queue;
     while (q->next != q->tail && (ki_queue_at(q, q->next)->status & KI_STATE) == KI_DEAD) {
         q->next++;
@@ -69,20 +86,23 @@ void ki_endpoint_trim(struct kirim_endpoint *ep)
         if (state == KI_INFLIGHT || ((status & KI_FAILED) != 0 && ep->state == KI_EP_OPEN)) {
             break;
         }
-        if ((status & KI_STORED) != 0) {
-            ki_store_release(loop, &ep->store);
-        }
-        if ((status & KI_COPIED) != 0) {
-            ki_store_release(loop, &ep->copies);
+        if ((status & (KI_STORED | KI_COPIED | KI_OWNED)) != 0) {
+            release_held(ep, e);
         }
         q->head++;
+        if (q->head == ep->group_end) {
+            ki_group_release(ep);
+        }
     }
     rest(ep);
 }
 
-/* The payload that an entry holds in the store, for the bound in bytes. */
+/* The payload that an entry holds in the store or in its block, for the bound in bytes. */
 static uint64_t held_by(const struct ki_entry *e)
 {
+    if ((e->status & KI_OWNED) != 0) {
+        return ki_pace_held_bytes(e);
+    }
     const uint32_t kind = e->status & (KI_STORED | KI_LENT | KI_COPIED);
     return kind == KI_STORED && e->op == NULL ? e->bytes : 0;
 }
@@ -125,8 +145,11 @@ static void end_retry(struct kirim_endpoint *ep, const struct ki_entry *e, kirim
 static void leave(struct kirim_endpoint *ep, struct ki_entry *e)
 {
     end_retry(ep, e, KIRIM_OK);
+    if (ep->is_suspect != 0 && (e->status & KI_ALONE) != 0) {
+        ki_train_clear_suspect(ep, e, true);
+    }
     ep->stats.tx_bytes += e->bytes;
-    ep->stats.tx_datagrams++;
+    ep->stats.tx_datagrams += ki_segments_of(e);
     ep->held_bytes -= held_by(e);
     if (e->op != NULL) {
         ki_op_finish(e->op, KIRIM_OK, 0, e->bytes);
@@ -140,7 +163,10 @@ static void lose(struct kirim_endpoint *ep, struct ki_entry *e, kirim_err err, i
                  uint32_t reason)
 {
     end_retry(ep, e, err);
-    ep->stats.drops[reason]++;
+    if (ep->is_suspect != 0) {
+        ki_train_clear_suspect(ep, e, false);
+    }
+    ep->stats.drops[reason] += ki_train_account_part(ep, e);
     ep->is_odd = 1;
     ep->held_bytes -= held_by(e);
     e->status = (e->status & ~(uint32_t)KI_STATE) | KI_FINISHED;
@@ -164,7 +190,7 @@ static void lose(struct kirim_endpoint *ep, struct ki_entry *e, kirim_err err, i
 void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err, uint32_t reason)
 {
     struct ki_entry *e = ki_queue_at(&ep->queue, number);
-    ep->stats.drops[reason]++;
+    ep->stats.drops[reason] += ki_train_account_part(ep, e);
     ep->is_odd = 1;
     ep->held_bytes -= held_by(e);
     ep->lent_count -= (e->status & KI_LENT) != 0;
@@ -186,6 +212,7 @@ size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason)
         }
     }
     q->next = q->tail;
+    count += ki_pace_kill_all(ep, reason);
     ki_endpoint_trim(ep);
     return count;
 }
@@ -208,12 +235,49 @@ static void account(struct kirim_endpoint *ep, uint64_t taken)
     q->next += taken;
 }
 
+/* What was refused together is lost together. */
+static void lose_refused(struct kirim_endpoint *ep, const struct ki_refusal *why, uint32_t reason)
+{
+    struct ki_queue *q = &ep->queue;
+    for (uint32_t i = 0; i < why->entries; i++) {
+        struct ki_entry *e = ki_queue_at(q, q->next);
+        ep->lent_count -= (e->status & KI_LENT) != 0;
+        ep->queued_bytes -= e->bytes;
+        lose(ep, e, why->err, why->sys_err, reason);
+        q->next++;
+    }
+}
+
+/* Sees to what the port has found out about earlier datagrams while it refused the entry at `next`.
+ * True: the refusal was about one of them, and the entry is to be submitted as if it had not been.
+ */
+static bool is_stale(struct kirim_endpoint *ep, const struct ki_refusal *why)
+{
+    struct ki_entry *e = ki_queue_at(&ep->queue, ep->queue.next);
+    if (ep->port->errors_waiting != 0) {
+        ep->port->errors_waiting = 0;
+        ki_port_ready(ep->loop->reactor, ep->port);
+        ki_loop_rearm(ep->loop);
+    }
+    if (why->is_stale == 0 || e->status >= KI_STALE_MAX) {
+        return false;
+    }
+    e->status += KI_STALE_ONE;
+    return true;
+}
+
 /* Applies the policy table to the entry at `next`. True: go on submitting. */
 static bool judge(struct kirim_endpoint *ep, const struct ki_refusal *why)
 {
     struct ki_queue *q = &ep->queue;
     struct ki_entry *e = ki_queue_at(q, q->next);
+    if (is_stale(ep, why)) {
+        return true;
+    }
     const struct ki_verdict verdict = ki_judge(why->err, e->status);
+    if (verdict.action == KI_ACT_DROP && ki_train_split(ep, why)) {
+        return true;
+    }
     switch (verdict.action) {
     case KI_ACT_WAIT:
         end_retry(ep, e, why->err);
@@ -224,25 +288,34 @@ static bool judge(struct kirim_endpoint *ep, const struct ki_refusal *why)
         begin_retry(ep, e, why->err, why->sys_err);
         return true;
     default:
-        ep->lent_count -= (e->status & KI_LENT) != 0;
-        ep->queued_bytes -= e->bytes;
-        lose(ep, e, why->err, why->sys_err, verdict.reason);
-        q->next++;
+        lose_refused(ep, why, verdict.reason);
         return true;
     }
 }
 
+/* Accounts one by one for plain entries up to q->next, that did not all leave from `first` on, and
+ * judges what was refused. True: go on submitting. */
+static KI_NOINLINE bool account_plain(struct kirim_endpoint *ep, uint64_t first, bool is_flying,
+                                      const struct ki_refusal *why)
+{
+    struct ki_queue *q = &ep->queue;
+    const uint64_t count = q->next - first;
+    ep->is_odd = is_flying;
+    q->next = first;
+    account(ep, count);
+    return why->err == KIRIM_OK || judge(ep, why);
+}
+
 /* Submits entries of which none is out of the ordinary. If they all leave, which is the common
- * case, nothing has to be looked at again; else they are accounted for one by one. Returns the
- * refusal, or one without an error. */
-static struct ki_refusal submit_plain(struct kirim_endpoint *ep)
+ * case, nothing has to be looked at again. Otherwise true is: go on submitting. */
+static inline bool submit_plain(struct kirim_endpoint *ep)
 {
     struct ki_queue *q = &ep->queue;
     struct ki_port *p = ep->port;
     const struct ki_reactor_ops *ops = ep->loop->ops;
     const uint64_t first = q->next;
     const uint64_t inflight_count = p->inflight_count;
-    struct ki_refusal why = { KIRIM_OK, 0, 0 };
+    struct ki_refusal why = { KIRIM_OK, 0, 0, 0 };
     uint32_t n;
     uint32_t taken;
     p->tx_flags = 0;
@@ -255,39 +328,59 @@ static struct ki_refusal submit_plain(struct kirim_endpoint *ep)
     if (q->next == q->tail && p->inflight_count == inflight_count) {
         ep->stats.tx_datagrams += q->tail - first;
         ep->stats.tx_bytes += ep->queued_bytes;
-        ep->held_bytes = 0;
+        ep->held_bytes = ep->paced_bytes;
         ep->lent_count = 0;
-        ki_store_release_all(ep->loop, &ep->store);
+        if (ep->store.tail != NULL) {
+            ki_store_release_all(ep->loop, &ep->store);
+        }
+        ep->group_stored_count = 0;
         q->head = q->tail;
         rest(ep);
-        return why;
+        return true;
     }
-    const uint64_t count = q->next - first;
-    ep->is_odd = p->inflight_count != inflight_count;
-    q->next = first;
-    account(ep, count);
-    return why;
+    return account_plain(ep, first, p->inflight_count != inflight_count, &why);
 }
 
-void ki_endpoint_submit(struct kirim_endpoint *ep)
+/* Submits the train at `next`, that cannot leave whole, one datagram after the other. True: go on
+ * with what is behind it. */
+static bool submit_cut(struct kirim_endpoint *ep)
+{
+    struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1, 0 };
+    if (ep->port->inflight_count != 0) {
+        return false; /* it would overtake; the last finish soils the endpoint */
+    }
+    if (ki_train_cut(ep, &why)) {
+        account(ep, 1);
+        return true;
+    }
+    return judge(ep, &why);
+}
+
+void ki_endpoint_submit_anew(struct kirim_endpoint *ep)
+{
+    if (ep->queue.next != ep->queue.tail) {
+        ep->is_blocked = 0;
+    }
+    ki_endpoint_submit(ep);
+}
+
+/* Submits what waits, whatever it is, and trims the queue. */
+static KI_NOINLINE void submit_odd(struct kirim_endpoint *ep, bool goes_on)
 {
     struct ki_queue *q = &ep->queue;
     struct ki_port *p = ep->port;
-    bool goes_on = ep->is_blocked == 0;
-    if (goes_on && q->next != q->tail && ep->is_odd == 0) {
-        const struct ki_refusal why = submit_plain(ep);
-        if (q->head == q->tail) {
-            return;
-        }
-        goes_on = why.err == KIRIM_OK || judge(ep, &why);
-    }
     while (goes_on && q->next != q->tail) {
-        const uint32_t n = ki_queue_window(q);
+        uint32_t n = ki_queue_window(q);
         if (n == 0) {
             q->next++; /* a dead one */
             continue;
         }
-        struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1 };
+        n = ki_train_whole_count(ep, n);
+        if (n == 0) {
+            goes_on = submit_cut(ep);
+            continue;
+        }
+        struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1, 0 };
         p->tx_flags = 0;
         p->tx_number = q->next;
         const struct ki_reactor_ops *ops = ep->loop->ops;
@@ -300,12 +393,38 @@ void ki_endpoint_submit(struct kirim_endpoint *ep)
     ki_endpoint_trim(ep);
 }
 
-void ki_endpoint_submit_anew(struct kirim_endpoint *ep)
+void ki_endpoint_submit(struct kirim_endpoint *ep)
 {
-    if (ep->queue.next != ep->queue.tail) {
-        ep->is_blocked = 0;
+    const struct ki_queue *q = &ep->queue;
+    bool goes_on = ep->is_blocked == 0;
+    if (ep->is_per_peer != 0) {
+        ki_group(ep);
     }
-    ki_endpoint_submit(ep);
+    if (ep->loop->refused_routes.count != 0) {
+        ki_train_bar(ep);
+    }
+    if (goes_on && q->next != q->tail && ep->is_odd == 0) {
+        goes_on = submit_plain(ep);
+        if (q->head == q->tail) {
+            return;
+        }
+    }
+    submit_odd(ep, goes_on);
+}
+
+/* Whether some datagrams of a train that had to be cut have left. */
+static bool has_left_in_part(const struct ki_entry *e)
+{
+    return e->segment_bytes != 0 && e->record != 0;
+}
+
+/* Submits the one entry at the tail, whole or cut. */
+static bool submit_one(struct kirim_endpoint *ep, struct ki_entry *e, struct ki_refusal *why)
+{
+    if (ki_train_whole_count(ep, 1) == 0) {
+        return ki_train_cut(ep, why);
+    }
+    return ep->loop->ops->submit(ep->loop->reactor, ep->port, e, 1, why) == 1;
 }
 
 kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly)
@@ -313,20 +432,34 @@ kirim_err ki_endpoint_submit_now(struct kirim_endpoint *ep, bool may_fly)
     struct ki_queue *q = &ep->queue;
     struct ki_port *p = ep->port;
     struct ki_entry *e = ki_queue_at(q, q->next);
+    if (ep->loop->refused_routes.count != 0) {
+        ki_train_bar(ep);
+    }
     for (;;) {
-        struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1 };
+        struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1, 0 };
         p->tx_flags = may_fly ? 0 : KI_TX_NOW;
         p->tx_number = q->next;
-        if (ep->loop->ops->submit(ep->loop->reactor, p, e, 1, &why) == 1) {
+        if (submit_one(ep, e, &why)) {
             const bool is_flying = (e->status & KI_STATE) == KI_INFLIGHT;
             ep->is_blocked = 0;
             account(ep, 1);
             ki_endpoint_trim(ep);
             return is_flying ? KIRIM_PENDING : KIRIM_OK;
         }
+        if (is_stale(ep, &why)) {
+            continue;
+        }
         ep->loop->system_code = why.sys_err;
         switch (ki_judge(why.err, e->status).action) {
         case KI_ACT_DROP:
+            if (ki_train_split(ep, &why)) {
+                break;
+            }
+            if (e->op != NULL && has_left_in_part(e)) {
+                (void)judge(ep, &why); /* too late to refuse it: the operation gets the error */
+                ki_endpoint_trim(ep);
+                return KIRIM_PENDING;
+            }
             end_retry(ep, e, why.err); /* the caller gets the error */
             return why.err;
         case KI_ACT_WAIT:
@@ -448,6 +581,7 @@ static bool repeat_or_lose(struct kirim_endpoint *ep, uint64_t number, kirim_err
     if (verdict.action != KI_ACT_DROP) {
         if ((e->status & KI_LENT) == 0 && is_last_submitted(q, number)) {
             e->status &= ~(uint32_t)KI_STATE; /* KI_QUEUED */
+            e->record = 0;
             begin_retry(ep, e, err, sys_err);
             q->next = number;
             return true;
@@ -471,6 +605,9 @@ void ki_entry_finish(struct ki_port *p, uint64_t number, kirim_err err, int sys_
         return;
     }
     ki_endpoint_trim(ep);
+    if (p->inflight_count == 0 && ep->queue.next != ep->queue.tail && ep->is_blocked == 0) {
+        ki_endpoint_soil(ep); /* a train that is cut waits for the last flight */
+    }
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
@@ -482,6 +619,7 @@ kirim_err kirim_endpoint_flush(struct kirim_endpoint *ep)
         return err;
     }
     ep->reserved = NULL;
+    ki_pace_release_due(ep);
     ki_endpoint_submit_anew(ep);
     if (ep->queue.next == ep->queue.tail) {
         return KIRIM_OK;

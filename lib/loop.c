@@ -19,6 +19,8 @@ enum {
     SLOT_COUNT_MAX = 4096
 };
 
+#define TRAIN_REFUSAL_NS UINT64_C(60000000000)
+
 /* ---- whose thread ---------------------------------------------------------------------------- */
 
 #if KIRIM_CHECKS
@@ -97,6 +99,7 @@ static struct kirim_loop *make_loop(const struct kirim_loop_options *o)
     loop->rearmed_ns = KIRIM_NEVER;
     loop->is_rearmed_idle = 1;
     loop->datagram_bytes_max = o->datagram_bytes_max;
+    loop->train_refusal_ns = o->train_refusal_ns != 0 ? o->train_refusal_ns : TRAIN_REFUSAL_NS;
     loop->log_level = o->log_level;
     loop->log = o->log;
     loop->log_user = o->log_user;
@@ -115,6 +118,7 @@ static kirim_err open_reactor(struct kirim_loop *loop, const struct kirim_loop_o
     const kirim_err err = ops->open(loop, o, &loop->reactor, &loop->caps);
     if (err == KIRIM_OK) {
         loop->reactor->ready = &loop->ready;
+        loop->caps |= KIRIM_CAP_PACING; /* of the core, on every reactor (pace.c) */
     }
     return err;
 }
@@ -223,6 +227,7 @@ kirim_err kirim_loop_close(struct kirim_loop *loop)
         loop->tombstones = gone->next;
         ki_endpoint_free(gone);
     }
+    ki_grouper_close(loop);
     ki_free(loop, loop, sizeof *loop);
     return KIRIM_OK;
 }
@@ -277,11 +282,9 @@ static bool can_step(struct kirim_loop *loop)
            ki_loop_is_mine(loop);
 }
 
-kirim_err kirim_loop_step(struct kirim_loop *loop, uint64_t timeout_ns)
+/* Waits for at most `timeout_ns`, and runs a turn. */
+static inline kirim_err step(struct kirim_loop *loop, uint64_t timeout_ns)
 {
-    if (!can_step(loop)) {
-        return KIRIM_EINVAL;
-    }
     if (loop->dirty != NULL) {
         ki_loop_flush(loop);
     }
@@ -301,6 +304,11 @@ kirim_err kirim_loop_step(struct kirim_loop *loop, uint64_t timeout_ns)
     return KIRIM_OK;
 }
 
+kirim_err kirim_loop_step(struct kirim_loop *loop, uint64_t timeout_ns)
+{
+    return can_step(loop) ? step(loop, timeout_ns) : KIRIM_EINVAL;
+}
+
 bool kirim_loop_is_alive(struct kirim_loop *loop)
 {
     return has_reason_to_run(loop);
@@ -313,7 +321,7 @@ kirim_err kirim_loop_run(struct kirim_loop *loop)
     }
     kirim_err err = KIRIM_OK;
     while (err == KIRIM_OK && !kirim_loop_is_stopping(loop) && has_reason_to_run(loop)) {
-        err = kirim_loop_step(loop, KIRIM_NEVER);
+        err = step(loop, KIRIM_NEVER);
     }
     loop->is_stopping = 0;
     return err;
@@ -339,6 +347,9 @@ uint64_t kirim_loop_now(struct kirim_loop *loop)
     if (loop->is_now_known == 0) {
         loop->now_ns = loop->ops->now(loop->reactor);
         loop->is_now_known = loop->is_in_turn;
+        if (loop->is_in_turn != 0) {
+            loop->reactor->turn_ns = loop->now_ns;
+        }
     }
     return loop->now_ns;
 }
@@ -376,12 +387,12 @@ uint32_t kirim_loop_caps(const struct kirim_loop *loop)
 const char *kirim_cap_name(uint32_t cap)
 {
     static const char *const names[] = {
-        "pollable", "guests", "batches",      "adopt",     "dual-stack",
-        "ipv6",     "source", "ecn",          "ttl",       "dont-fragment",
-        "trains",   "pacing", "virtual-time", "alertable", "driven",
+        "pollable",     "guests",    "batches", "adopt",         "dual-stack", "ipv6",
+        "source",       "ecn",       "ttl",     "dont-fragment", "trains",     "pacing",
+        "virtual-time", "alertable", "driven",  "coalesced",     "errors",     "multicast",
     };
     for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (cap == (uint32_t)1 << i) {
+        if (cap == (uint32_t)1 << i && names[i] != NULL) {
             return names[i];
         }
     }

@@ -83,13 +83,35 @@ static void cancel_flight(struct kirim_endpoint *ep, uint64_t number, struct ki_
     }
 }
 
+/* Ends the operations whose deadline has passed although their time has not come. Returns the next
+ * deadline among them. Goes from the end on, and looks again where one was killed: what stands
+ * there now may be one that stood before it. */
+static uint64_t expire_paced(struct kirim_endpoint *ep, uint64_t now_ns)
+{
+    uint64_t next_ns = KIRIM_NEVER;
+    uint64_t left = ep->paced_count;
+    while (left > 0) {
+        const struct kirim_op *op = ki_pace_op(ep, left - 1);
+        if (op != NULL && op->deadline_ns != 0 && op->deadline_ns <= now_ns) {
+            ki_pace_kill(ep, left - 1, KIRIM_ETIMEDOUT, KIRIM_DROP_DEADLINE);
+            left = left < ep->paced_count ? left : ep->paced_count;
+            continue;
+        }
+        if (op != NULL && op->deadline_ns != 0 && op->deadline_ns < next_ns) {
+            next_ns = op->deadline_ns;
+        }
+        left--;
+    }
+    return next_ns;
+}
+
 /* Ends the operations whose deadline has passed, and arms the timer for the next one. */
 void ki_ops_expire(struct kirim_timer *timer)
 {
     struct kirim_endpoint *ep = timer->user;
     struct ki_queue *q = &ep->queue;
     const uint64_t now_ns = kirim_loop_now(ep->loop);
-    uint64_t next_ns = KIRIM_NEVER;
+    uint64_t next_ns = expire_paced(ep, now_ns);
     for (uint64_t n = q->head; n != q->tail; n++) {
         struct ki_entry *e = ki_queue_at(q, n);
         struct kirim_op *op = e->op;
@@ -111,12 +133,17 @@ void ki_ops_expire(struct kirim_timer *timer)
 
 kirim_err kirim_op_cancel(struct kirim_op *op)
 {
-    if (op == NULL || op->ki_state < KI_OP_PENDING || op->ki_state > KI_OP_CANCELLED) {
+    if (op == NULL || op->ki_state < KI_OP_PACED || op->ki_state > KI_OP_CANCELLED) {
         return KIRIM_EINVAL;
     }
     struct kirim_endpoint *ep = op->ki_owner;
     if (!ki_loop_is_mine(ep->loop)) {
         return KIRIM_EINVAL;
+    }
+    if (op->ki_state == KI_OP_PACED) {
+        ki_pace_kill(ep, op->ki_number, KIRIM_EABORTED, KIRIM_DROP_CANCELLED);
+        ki_endpoint_trim(ep);
+        return KIRIM_OK;
     }
     struct ki_entry *e = ki_queue_at(&ep->queue, op->ki_number);
     if ((e->status & KI_STATE) == KI_QUEUED) {

@@ -32,14 +32,14 @@ static inline uint64_t ki_queue_count(const struct ki_queue *q)
 /* Makes room for one more entry; false: there is no memory. */
 bool ki_queue_grow(struct kirim_loop *loop, struct ki_queue *q);
 
-/* How many entries from `next` on lie side by side; at most KI_BATCH_MAX, and not 0 unless nothing
+/* How many entries from `next` on lie side by side; at most KI_WINDOW_MAX, and not 0 unless nothing
  * waits. */
 static inline uint32_t ki_queue_span(const struct ki_queue *q)
 {
     const uint64_t waiting = q->tail - q->next;
     const uint64_t to_wrap = q->capacity - (q->next & q->mask);
     const uint64_t span = waiting < to_wrap ? waiting : to_wrap;
-    return span < KI_BATCH_MAX ? (uint32_t)span : (uint32_t)KI_BATCH_MAX;
+    return span < KI_WINDOW_MAX ? (uint32_t)span : (uint32_t)KI_WINDOW_MAX;
 }
 
 /* How many of them are queued, up to the first that is not. */

@@ -21,13 +21,19 @@
 #include <kirim/endpoint.h>
 #include <kirim/guest.h>
 #include <kirim/loop.h>
+#include <kirim/multicast.h>
+
+/* Out of the line of what every datagram runs through: never but in trouble, or for some only. */
+#define KI_COLD     __attribute__((cold, noinline))
+#define KI_NOINLINE __attribute__((noinline))
 
 struct ki_port;
 struct ki_reactor;
 
 enum {
-    KI_BATCH_MAX =
-        64 /* most datagrams that receive() is asked for, most entries that submit() is given */
+    KI_BATCH_MAX = 64,         /* most datagrams that receive() is asked for */
+    KI_WINDOW_MAX = 256,       /* most entries that submit() is given: some trains' worth */
+    KI_TRAIN_BYTES_MAX = 65507 /* of a train, in both families */
 };
 
 /* ---- the send queue as a reactor sees it ----------------------------------------------------- */
@@ -43,9 +49,14 @@ enum {
     KI_STORED =
         8, /* its bytes, array or control data lie in the endpoint's store (the core's flag) */
     KI_RETRIED = 16, /* it was refused for somebody else's error and submitted again (the core's) */
-    KI_DONTROUTE = 32, /* KIRIM_SEND_DONTROUTE */
-    KI_COPIED = 64,    /* it was lent, and lies in the endpoint's store of copies (the core's) */
-    KI_FAILED = 128    /* it was lost, and waits for the `failed` callback (the core's) */
+    KI_DONTROUTE = 32,   /* KIRIM_SEND_DONTROUTE */
+    KI_COPIED = 64,      /* it was lent, and lies in the endpoint's store of copies (the core's) */
+    KI_FAILED = 128,     /* it was lost, and waits for the `failed` callback (the core's) */
+    KI_ALONE = 256,      /* it leaves by itself, in no train */
+    KI_TRAIN_HEAD = 512, /* it does not follow another one in a train, but may begin one */
+    KI_OWNED = 1024, /* it has a block of its own, freed when it is off the queue (the core's) */
+    KI_STALE_ONE = 1 << 24, /* stale refusals of it, counted in four bits (the core's) */
+    KI_STALE_MAX = 8 << 24  /* so many; the next one is believed */
 };
 
 /* One datagram in an endpoint's queue. */
@@ -66,9 +77,41 @@ _Static_assert(sizeof(struct ki_entry) <= 64, "an entry fills one cache line");
 struct ki_refusal {
     kirim_err err; /* KIRIM_EWOULDBLOCK: ki_port_writable() will come. Else the core judges it. */
     int sys_err;   /* the system's code */
-    uint32_t
-        entries; /* how many were refused together, from the first that was not taken; at least 1 */
+    /* How many were refused together, from the first that was not taken; at least 1. More than 1:
+     * they were one train. */
+    uint32_t entries;
+    /* The error is that of an earlier datagram, which the system has told in this one's place; the
+     * port has it in store as a KI_RX_ERROR. The entry is submitted again. */
+    uint32_t is_stale;
 };
+
+/* Whether two entries say the same to the system beside their bytes. */
+bool ki_control_is_same(const struct kirim_control *a, const struct kirim_control *b);
+
+/* Most entries of a train that begins with `head`; 1: it leaves by itself. */
+static inline uint32_t ki_train_max(const struct ki_entry *head, uint64_t segments_max)
+{
+    const uint64_t bars = (head->status & (KI_ALONE | KI_DONTROUTE)) | head->segment_bytes;
+    if (bars != 0 || head->bytes == 0 || segments_max < 2) {
+        return 1;
+    }
+    const uint64_t fitting = KI_TRAIN_BYTES_MAX / head->bytes;
+    const uint64_t most = segments_max < fitting ? segments_max : fitting;
+    return most > 1 ? (uint32_t)most : 1;
+}
+
+/* Whether `next` may follow in the train of `head`: a neighbour to the same peer, with the same
+ * control data, and no longer. A shorter one is the last. */
+static inline bool ki_train_joins(const struct ki_entry *head, const struct ki_entry *next)
+{
+    const uint64_t bars =
+        (next->status & (KI_ALONE | KI_TRAIN_HEAD | KI_DONTROUTE)) | next->segment_bytes;
+    const uint64_t differs = (next->peer.word[0] ^ head->peer.word[0]) |
+                             (next->peer.word[1] ^ head->peer.word[1]) |
+                             (next->peer.word[2] ^ head->peer.word[2]) | bars;
+    return differs == 0 && next->bytes - 1 < head->bytes &&
+           (next->control == head->control || ki_control_is_same(next->control, head->control));
+}
 
 /* ---- ports and reactors ---------------------------------------------------------------------- */
 
@@ -84,6 +127,14 @@ enum {
     KI_TX_NOW = 1 /* take it now or not at all: nothing may stay in flight */
 };
 
+/* A group that a port has joined. Addresses are bare: without port and scope. */
+struct ki_membership {
+    struct ki_membership *next; /* of the port; NULL ends them */
+    struct kirim_addr group;    /* of a family that the port can hear */
+    struct kirim_addr source;   /* none: any */
+    uint32_t ifindex;           /* 0: the system's choice */
+};
+
 /* A port is the reactor's side of an endpoint: first member of the reactor's own structure of
  * `port_bytes`. Its memory is the core's, zeroed before port_open(), and outlives the callback that
  * closed it. */
@@ -93,22 +144,36 @@ struct ki_port {
     uint64_t is_ready;          /* on that list */
     uint64_t rx_flags;          /* out of receive() */
     uint64_t tx_flags;          /* into submit() */
-    uint64_t tx_number;      /* into submit(): number of its first entry; the next has the next */
-    uint64_t inflight_count; /* up in submit(), down in ki_entry_finish() */
-    uint64_t rx_calls;       /* system calls that received, up by the reactor */
-    uint64_t tx_calls;       /* system calls that sent, up by the reactor */
-    uint64_t tx_trains;      /* trains among what was sent, up by the reactor */
+    uint64_t tx_number;       /* into submit(): number of its first entry; the next has the next */
+    uint64_t tx_segments_max; /* out of port_open(): most datagrams of a train; 0 or 1 is "no
+                                 trains". Into submit() */
+    uint64_t inflight_count;  /* up in submit(), down in ki_entry_finish() */
+    uint64_t rx_calls;        /* system calls that received, up by the reactor */
+    uint64_t tx_calls;        /* system calls that sent, up by the reactor */
+    uint64_t tx_trains;       /* trains among what was sent, up by the reactor */
+    uint64_t rx_trains;       /* trains among what was received, up by the reactor */
+    uint64_t errors_waiting;  /* out of submit(), if it took less than it was given: not 0 if
+                                 receive() has a KI_RX_ERROR in store; the core then calls it */
+    uint64_t wants_coalesced; /* into port_open(): trains may arrive coalesced */
+    uint64_t wants_whole;     /* into port_open(): such trains are not cut */
     uint64_t datagram_bytes_max; /* into port_open(): what receive() may hand over at most */
     uint64_t is_raw;             /* out of port_open(): a raw socket, whose peers have no port */
     uint64_t is_dual_stack;      /* out of port_open(): adopted, of IPv6, and serves IPv4 too */
+    uint64_t keeps_times;        /* out of port_open(): submit() may be given control data with a
+                                    not-before time, which the system keeps; else it never is */
     intptr_t descriptor;         /* out of port_open(): the socket, or KIRIM_NO_DESCRIPTOR */
     struct kirim_addr local;     /* out of port_open(): bound to */
     struct kirim_addr remote;    /* out of port_open(): connected to, or none */
-    struct {                     /* out of receive(), with KI_RX_ERROR */
-        struct kirim_addr peer;  /* whom it concerns, or none */
+    struct ki_membership *memberships; /* the core's: what has been joined and not left; the reactor
+                                          may read it until port_close() has returned */
+    struct {                           /* out of receive(), with KI_RX_ERROR */
+        struct kirim_addr peer;        /* whom it concerns, or none */
         kirim_err err;
         int sys_err;
         uint32_t path_mtu; /* 0: not told */
+        uint8_t origin;    /* KIRIM_ORIGIN_... */
+        uint8_t icmp_type;
+        uint8_t icmp_code;
     } rx_error;
 };
 
@@ -124,6 +189,7 @@ struct ki_reactor {
     struct ki_ready *ready;       /* set by the core after open() */
     uint64_t timer_resolution_ns; /* set by open() */
     uint64_t wake_count;          /* waits that ended by wake(), up by the reactor */
+    uint64_t turn_ns; /* the core's: time of this turn, if anybody has asked for it; else 0 */
 };
 
 /* What a reactor is. Members are never NULL unless it says so. */
@@ -177,23 +243,47 @@ struct ki_reactor_ops {
      */
     uint64_t (*port_drops)(struct ki_reactor *r, struct ki_port *p);
 
+    /* The path MTU that the system knows of the way to `peer`, which is of a family that the port
+     * can send to and may be the one that it is connected to; its port is ignored. Sends nothing.
+     * NULL: the reactor cannot tell. */
+    kirim_err (*path_mtu)(struct ki_reactor *r, struct ki_port *p, const struct kirim_addr *peer,
+                          uint32_t *out);
+
+    /* Joins a group or leaves it. The core has checked it against what the port has joined, and
+     * that the port can hear the group; p->memberships is brought up to date behind it.
+     * KIRIM_EADDRNOTAVAIL: there is no such interface. NULL, as set_multicast() then: the reactor
+     * has no multicast. */
+    kirim_err (*set_membership)(struct ki_reactor *r, struct ki_port *p,
+                                const struct ki_membership *m, bool is_joining);
+
+    /* Sets how the port sends to groups, in all families that it can send to; `options` has been
+     * checked but for the interface, of which there may be none: KIRIM_EADDRNOTAVAIL, and nothing
+     * is set. */
+    kirim_err (*set_multicast)(struct ki_reactor *r, struct ki_port *p,
+                               const struct kirim_multicast_options *options);
+
     /* Hands over up to `max` (at most KI_BATCH_MAX) arrivals in order, lent until release() or the
      * next wait(), and sets p->rx_flags. Never blocks, never calls into the core. 0 with flags 0 is
      * "nothing there". An error of the system is no end: KI_RX_ERROR, with the arrivals before it.
      * A datagram longer than p->datagram_bytes_max is cut and flagged. IPv4-mapped addresses are
      * unmapped here. What was read from the system and not handed over survives wait(). The core
-     * calls it at least once for every port that was told ready. */
+     * calls it at least once for every port that was told ready. A train that arrived coalesced is
+     * cut into views of its datagrams, the first flagged KIRIM_RX_TRAIN_HEAD, or handed over whole
+     * with its segment size (p->wants_whole). */
     uint32_t (*receive)(struct ki_reactor *r, struct ki_port *p, struct kirim_datagram *d,
                         uint32_t max);
 
-    /* Takes a prefix of e[0 .. n-1] (n at most KI_BATCH_MAX, all KI_QUEUED) in order, and returns
+    /* Takes a prefix of e[0 .. n-1] (n at most KI_WINDOW_MAX, all KI_QUEUED) in order, and returns
      * its length. Taken is: left, with the status untouched and the bytes free at the return; or
      * KI_INFLIGHT, finished later from within wait(), the bytes and lent buffers held until then.
      * Peer, gather list and control data of what is in flight have been captured, and KI_LENT
      * speaks of every buffer of the list. If it takes less than n it fills `why`; after
      * KIRIM_EWOULDBLOCK it owes a ki_port_writable(), in the NOW mode too, and may call it unasked.
      * It never retries but for an interrupted call; it knows the entry by its number, for entries
-     * may move while they wait. */
+     * may move while they wait. Where p->tx_segments_max is more than 1, neighbours may leave as
+     * one train, as ki_train_joins() tells; an entry with segment_bytes is such a train by itself,
+     * of at most so many datagrams (the core cuts longer ones, and all of them where there are no
+     * trains). */
     uint32_t (*submit)(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
 

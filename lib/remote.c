@@ -10,20 +10,6 @@
  */
 #include "core.h"
 
-#include <stdatomic.h>
-
-struct kirim_remote {
-    atomic_size_t references;
-    _Atomic(struct kirim_post *) posts; /* newest first */
-    atomic_uint inside; /* callers between their look at is_closed and their return */
-    atomic_bool is_closed;
-    atomic_bool is_stop_wanted;
-    const struct ki_reactor_ops *ops; /* valid while not closed */
-    struct ki_reactor *reactor;
-    kirim_alloc_fn alloc; /* the remote may outlive the loop */
-    void *alloc_user;
-};
-
 struct kirim_remote *ki_remote_open(struct kirim_loop *loop)
 {
     struct kirim_remote *remote = ki_alloc(loop, sizeof *remote);
@@ -133,20 +119,9 @@ struct kirim_remote *kirim_loop_remote(struct kirim_loop *loop)
     return remote;
 }
 
-bool ki_remote_has_posts(struct kirim_remote *remote)
-{
-    return atomic_load_explicit(&remote->posts, memory_order_relaxed) != NULL;
-}
-
 bool ki_remote_is_held(struct kirim_remote *remote)
 {
     return atomic_load(&remote->references) > 1;
-}
-
-bool ki_remote_take_stop(struct kirim_remote *remote)
-{
-    return atomic_load_explicit(&remote->is_stop_wanted, memory_order_relaxed) &&
-           atomic_exchange(&remote->is_stop_wanted, false);
 }
 
 void ki_remote_run(struct kirim_remote *remote, struct kirim_loop *loop, kirim_err err)

@@ -8,6 +8,7 @@
  */
 #include "core.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* Gives the reply at `e` the source that `d` was sent to. False: no memory. */
@@ -30,8 +31,25 @@ static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,
     return true;
 }
 
-static inline void write_reply(struct ki_entry *e, const struct kirim_datagram *d)
+/* What makes a reply more than a plain datagram, as the last four bytes of a datagram's first word
+ * have it: a segment size, and the head of a train. */
+static const struct {
+    uint16_t segment_bytes;
+    uint8_t ecn;
+    uint8_t flags;
+} train_mask = { UINT16_MAX, 0, KIRIM_RX_TRAIN_HEAD };
+_Static_assert(sizeof train_mask == sizeof(uint32_t) &&
+                   offsetof(struct kirim_datagram, ecn) ==
+                       offsetof(struct kirim_datagram, segment_bytes) + 2 &&
+                   offsetof(struct kirim_datagram, flags) ==
+                       offsetof(struct kirim_datagram, segment_bytes) + 3,
+               "it lies over them");
+
+/* Writes a reply as if no trains were about. Returns what the mask looks at. */
+static inline uint32_t write_reply(struct ki_entry *e, const struct kirim_datagram *d)
 {
+    uint32_t traits;
+    memcpy(&traits, &d->segment_bytes, sizeof traits);
     e->data = d->data;
     e->bytes = d->bytes;
     e->buf_count = 1;
@@ -40,42 +58,89 @@ static inline void write_reply(struct ki_entry *e, const struct kirim_datagram *
     e->op = NULL;
     e->control = NULL;
     e->status = KI_QUEUED | KI_LENT;
+    return traits;
 }
 
-/* Posts `count` replies, for which the queue has room. Returns how many; fewer if memory ran out.
- */
-static size_t post_replies(struct kirim_endpoint *ep, const struct kirim_datagram *d, size_t count)
+static void add_train(struct kirim_endpoint *ep, struct ki_entry *e, const struct kirim_datagram *d)
 {
-    struct ki_queue *q = &ep->queue;
-    const bool names_source = ep->is_replying_from_local != 0;
-    const uint64_t tail = q->tail;
-    uint64_t bytes = 0;
-    size_t done = 0;
-    while (done < count) {
-        struct ki_entry *e = ki_queue_at(q, tail + done);
-        write_reply(e, &d[done]);
-        if (names_source && !name_source(ep, e, &d[done])) {
-            break;
-        }
-        bytes += d[done].bytes;
-        done++;
+    enum { HEAD_SCALE = KI_TRAIN_HEAD / KIRIM_RX_TRAIN_HEAD };
+    e->status |= (d->flags & KIRIM_RX_TRAIN_HEAD) * HEAD_SCALE;
+    if (d->segment_bytes != 0) {
+        e->segment_bytes = d->segment_bytes;
+        e->record = 0;
+        ep->is_odd = 1;
+        ep->stats.tx_accepted += ki_segments_of(e) - 1;
     }
-    q->tail = tail + done;
-    if (done > 0) {
-        ep->lent_count += done;
-        ep->queued_bytes += bytes;
-        ep->stats.tx_accepted += done;
-        ki_endpoint_soil(ep);
+}
+
+/* Adds what trains are to replies written from `number` on. Answers to two trains stay two: a peer
+ * with a fixed window and we would fall into step. */
+static KI_NOINLINE void add_trains(struct kirim_endpoint *ep, uint64_t number,
+                                   const struct kirim_datagram *d, size_t count, uint32_t trains)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t traits;
+        memcpy(&traits, &d[i].segment_bytes, sizeof traits);
+        if ((traits & trains) != 0) {
+            add_train(ep, ki_queue_at(&ep->queue, number + i), &d[i]);
+        }
+    }
+}
+
+/* Has each of the replies from `number` on name the address that was asked. Returns how many of
+ * them could. */
+static KI_NOINLINE size_t name_sources(struct kirim_endpoint *ep, uint64_t number,
+                                       const struct kirim_datagram *d, size_t count)
+{
+    size_t done = 0;
+    while (done < count && name_source(ep, ki_queue_at(&ep->queue, number + done), &d[done])) {
+        done++;
     }
     return done;
 }
 
-/* How many of `count` entries the queue has room for within its bound; grown as far as memory
- * allows. */
-static size_t make_rooms(struct kirim_endpoint *ep, size_t count)
+/* Posts `count` replies, for which the queue has room. Returns how many; fewer if memory ran out.
+ */
+static inline size_t post_replies(struct kirim_endpoint *ep, const struct kirim_datagram *d,
+                                  size_t count)
 {
     struct ki_queue *q = &ep->queue;
-    const uint64_t waiting = ki_queue_count(q);
+    struct ki_entry *const ring = q->ring;
+    const uint64_t mask = q->mask;
+    const uint64_t tail = q->tail;
+    uint32_t trains;
+    uint32_t traits = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        traits |= write_reply(&ring[(tail + i) & mask], &d[i]);
+        bytes += d[i].bytes;
+    }
+    if (ep->is_replying_from_local != 0) {
+        const size_t named = name_sources(ep, tail, d, count);
+        for (; count > named; count--) {
+            bytes -= d[count - 1].bytes;
+        }
+    }
+    memcpy(&trains, &train_mask, sizeof trains);
+    if ((traits & trains) != 0) {
+        add_trains(ep, tail, d, count, trains);
+    }
+    if (count > 0) {
+        q->tail = tail + count;
+        ep->lent_count += count;
+        ep->queued_bytes += bytes;
+        ep->stats.tx_accepted += count;
+        ki_endpoint_soil(ep);
+    }
+    return count;
+}
+
+/* How many of `count` entries the queue has room for within its bound; grown as far as memory
+ * allows. */
+static KI_NOINLINE size_t grow_rooms(struct kirim_endpoint *ep, size_t count)
+{
+    struct ki_queue *q = &ep->queue;
+    const uint64_t waiting = ki_endpoint_taken(ep);
     const uint64_t bound = ep->count_max - waiting;
     count = count < bound ? count : (size_t)bound;
     while (q->capacity - waiting < count && ki_queue_grow(ep->loop, q)) {}
@@ -83,15 +148,19 @@ static size_t make_rooms(struct kirim_endpoint *ep, size_t count)
     return count < room ? count : (size_t)room;
 }
 
+static inline size_t make_rooms(struct kirim_endpoint *ep, size_t count)
+{
+    const uint64_t wanted = ki_endpoint_taken(ep) + count;
+    return wanted <= ep->queue.capacity && wanted <= ep->count_max ? count : grow_rooms(ep, count);
+}
+
 /* Whether these are datagrams of the batch that the running `received` was lent. */
 static inline bool are_lent(const struct kirim_loop *loop, const struct kirim_datagram *d,
                             size_t count)
 {
-    const uintptr_t first = (uintptr_t)loop->batch;
-    const uintptr_t end = (uintptr_t)(loop->batch + loop->lent_batch_count);
-    const uintptr_t at = (uintptr_t)d;
-    return count > 0 && count <= loop->lent_batch_count && at >= first &&
-           at + count * sizeof *d <= end;
+    const uintptr_t offset = (uintptr_t)d - (uintptr_t)loop->batch;
+    return count - 1 < loop->lent_batch_count &&
+           offset <= (loop->lent_batch_count - count) * sizeof *d;
 }
 
 kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_datagram *datagram,
@@ -108,7 +177,7 @@ kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep, const struct kirim_dat
     }
     if (err == KIRIM_OK && done < count) {
         err = KIRIM_ENOMEM;
-        if (ki_queue_count(&ep->queue) == ep->count_max) {
+        if (ki_endpoint_taken(ep) == ep->count_max) {
             err = ki_refuse_for_now(ep);
         }
     }
@@ -131,7 +200,7 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
         return KIRIM_EMSGSIZE;
     }
     ep->reserved = NULL;
-    if (ki_queue_count(&ep->queue) >= ep->count_max ||
+    if (ki_endpoint_taken(ep) >= ep->count_max ||
         (ep->held_bytes > 0 && ep->held_bytes + bytes_max > ep->bytes_max)) {
         return ki_refuse_for_now(ep);
     }
@@ -145,6 +214,20 @@ kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, vo
     ep->reserved_moment = ep->loop->moment;
     *out = room;
     return KIRIM_OK;
+}
+
+/* Keeps what was written to reserved room until its time: by a copy, as the room is the queue's. */
+static kirim_err commit_paced(struct kirim_endpoint *ep, size_t bytes, const struct kirim_msg *msg)
+{
+    const struct kirim_buf written = { ep->reserved, bytes };
+    struct kirim_msg whole = *msg;
+    whole.buf = &written;
+    whole.buf_count = 1;
+    const kirim_err err = ki_pace_hold(ep, &whole, 0, NULL, bytes);
+    if (err == KIRIM_OK) {
+        ep->reserved = NULL;
+    }
+    return err;
 }
 
 kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
@@ -167,8 +250,12 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
         return err;
     }
     struct ki_queue *q = &ep->queue;
-    if (ki_queue_count(q) == q->capacity && !ki_queue_grow(ep->loop, q)) {
+    if (ki_endpoint_taken(ep) == q->capacity && !ki_queue_grow(ep->loop, q)) {
         return KIRIM_ENOMEM;
+    }
+    const bool is_timed = ki_pace_is_ours(ep, msg->control);
+    if (is_timed && !ki_pace_has_come(ep, msg->control->not_before_ns)) {
+        return commit_paced(ep, bytes, msg);
     }
     struct ki_entry *e = ki_queue_at(q, q->tail);
     *e = (struct ki_entry){
@@ -180,9 +267,11 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
     };
     size_t taken = ki_store_round(bytes);
     if (msg->control != NULL) {
-        e->control =
-            memcpy((unsigned char *)ep->reserved + taken, msg->control, sizeof *e->control);
-        taken += sizeof *e->control;
+        struct kirim_control *control = (void *)((unsigned char *)ep->reserved + taken);
+        *control = *msg->control;
+        control->not_before_ns = is_timed ? 0 : control->not_before_ns;
+        e->control = control;
+        taken += sizeof *control;
     }
     if (msg->peer != NULL) {
         e->peer = *msg->peer;
@@ -191,8 +280,9 @@ kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t bytes,
     ep->held_bytes += bytes;
     ep->queued_bytes += bytes;
     ep->reserved = NULL;
+    ep->is_odd |= msg->segment_bytes;
     q->tail++;
-    ep->stats.tx_accepted++;
+    ep->stats.tx_accepted += ki_segments(bytes, msg->segment_bytes);
     ki_endpoint_soil(ep);
     return KIRIM_OK;
 }

@@ -97,8 +97,18 @@ static kirim_err check_control(const struct kirim_endpoint *ep, const struct kir
     needs |= c->ecn != 0 || c->dscp != 0 ? (uint32_t)KIRIM_CAP_ECN : 0;
     needs |= c->ttl != 0 ? (uint32_t)KIRIM_CAP_TTL : 0;
     needs |= c->flags != 0 ? (uint32_t)KIRIM_CAP_DONT_FRAGMENT : 0;
-    needs |= c->not_before_ns != 0 ? (uint32_t)KIRIM_CAP_PACING : 0;
     return (needs & ~ep->loop->caps) != 0 ? KIRIM_EOPNOTSUPP : KIRIM_OK;
+}
+
+/* Whether `bytes` in all can be a train of datagrams of `segment_bytes`. */
+static kirim_err check_train(size_t segment_bytes, size_t bytes)
+{
+    if (segment_bytes > UINT16_MAX || bytes == 0) {
+        return KIRIM_EINVAL;
+    }
+    const bool is_too_long =
+        bytes > KI_TRAIN_BYTES_MAX || ki_segments(bytes, segment_bytes) > KIRIM_TRAIN_SEGMENTS_MAX;
+    return is_too_long ? KIRIM_EMSGSIZE : KIRIM_OK;
 }
 
 kirim_err ki_check_committed(const struct kirim_endpoint *ep, const struct kirim_msg *msg,
@@ -108,11 +118,8 @@ kirim_err ki_check_committed(const struct kirim_endpoint *ep, const struct kirim
     if (err == KIRIM_OK && msg->control != NULL) {
         err = check_control(ep, msg->control, msg->peer);
     }
-    if (err == KIRIM_OK && msg->segment_bytes > UINT16_MAX) {
-        err = KIRIM_EINVAL;
-    }
-    if (err == KIRIM_OK && msg->segment_bytes != 0 && (ep->loop->caps & KIRIM_CAP_TRAINS) == 0) {
-        err = KIRIM_EOPNOTSUPP;
+    if (err == KIRIM_OK && msg->segment_bytes != 0) {
+        err = check_train(msg->segment_bytes, bytes);
     }
     return err;
 }
@@ -142,11 +149,11 @@ static kirim_err check_message(const struct kirim_endpoint *ep, const struct kir
 
 /* ---- capturing ------------------------------------------------------------------------------- */
 
-/* Room in the ring for one more entry. */
+/* Room in the ring for one more entry, beside those that wait for their time. */
 static kirim_err make_room(struct kirim_endpoint *ep)
 {
     struct ki_queue *q = &ep->queue;
-    const uint64_t count = ki_queue_count(q);
+    const uint64_t count = ki_endpoint_taken(ep);
     if (count >= ep->count_max) {
         return ki_refuse_for_now(ep);
     }
@@ -156,10 +163,16 @@ static kirim_err make_room(struct kirim_endpoint *ep)
     return KIRIM_OK;
 }
 
+/* Whether `held` bytes of payload are more than the bound permits. */
+static inline bool are_too_many(const struct kirim_endpoint *ep, size_t held)
+{
+    return ep->held_bytes + held > ep->bytes_max && ep->held_bytes > 0;
+}
+
 /* Room in the store for `held` bytes of payload and `more` of the rest. */
 static inline void *make_store(struct kirim_endpoint *ep, size_t held, size_t more, kirim_err *err)
 {
-    if (ep->held_bytes + held > ep->bytes_max && ep->held_bytes > 0) {
+    if (are_too_many(ep, held)) {
         *err = ki_refuse_for_now(ep);
         return NULL;
     }
@@ -222,10 +235,11 @@ static kirim_err capture(struct kirim_endpoint *ep, const struct kirim_msg *msg,
     e->status |= (flags & KIRIM_SEND_LENT) != 0 ? (uint32_t)KI_LENT : 0;
     e->status |= (flags & KIRIM_SEND_DONTROUTE) != 0 ? (uint32_t)KI_DONTROUTE : 0;
     ep->lent_count += flags & KIRIM_SEND_LENT;
+    ep->is_odd |= msg->segment_bytes;
     return KIRIM_OK;
 }
 
-/* ---- the two modes --------------------------------------------------------------------------- */
+/* ---- the two modes, and a third: later ------------------------------------------------------- */
 
 static kirim_err send_queued(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
                              struct kirim_op *op, size_t bytes)
@@ -237,6 +251,7 @@ static kirim_err send_queued(struct kirim_endpoint *ep, const struct kirim_msg *
     if (err < 0) {
         return err;
     }
+    ep->stats.tx_accepted += ki_segments(bytes, msg->segment_bytes) - 1; /* post() adds the first */
     if (op != NULL) {
         ki_queue_at(&ep->queue, ep->queue.tail)->op = op;
         ki_op_start(op, ep, ep->queue.tail);
@@ -276,13 +291,33 @@ static void borrow(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint3
     }
 }
 
+/* What has left of a train that had to be cut is sent, the rest is the caller's again. False:
+ * nothing has left. */
+static bool take_back_part(struct kirim_endpoint *ep, size_t *sent_bytes)
+{
+    struct ki_entry *e = ki_queue_at(&ep->queue, ep->queue.tail - 1);
+    const size_t part = e->segment_bytes != 0 ? (size_t)e->record * e->segment_bytes : 0;
+    if (part == 0) {
+        return false;
+    }
+    ep->stats.tx_accepted += e->record;
+    (void)ki_train_account_part(ep, e);
+    ki_endpoint_take_back(ep);
+    if (sent_bytes != NULL) {
+        *sent_bytes = part;
+    }
+    return true;
+}
+
 static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
                           struct kirim_op *op, size_t bytes, size_t *sent_bytes)
 {
     struct ki_queue *q = &ep->queue;
     ki_endpoint_submit_anew(ep);
-    /* Without an operation the system is asked in a way that could overtake what it still holds. */
-    const bool could_overtake = op == NULL && ep->port->inflight_count > 0;
+    /* Without an operation, and for a train that may have to be cut, the system is asked in a way
+     * that could overtake what it still holds. */
+    const bool is_train = msg->segment_bytes != 0;
+    const bool could_overtake = ep->port->inflight_count > 0 && (op == NULL || is_train);
     const bool is_full = q->next != q->tail || could_overtake;
     if (is_full && op != NULL) {
         return send_queued(ep, msg, flags, op, bytes);
@@ -307,16 +342,20 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
     }
     q->tail++;
     ep->queued_bytes += bytes;
+    ep->is_odd |= msg->segment_bytes;
     err = ki_endpoint_submit_now(ep, op != NULL);
+    if (err < 0 && op == NULL && take_back_part(ep, sent_bytes)) {
+        return KIRIM_OK;
+    }
     if (err >= 0) {
-        ep->stats.tx_accepted++;
+        ep->stats.tx_accepted += ki_segments(bytes, msg->segment_bytes);
         if (err == KIRIM_OK && sent_bytes != NULL) {
             *sent_bytes = bytes;
         }
         return err;
     }
     if (err == KIRIM_EWOULDBLOCK && op != NULL) {
-        ep->stats.tx_accepted++;
+        ep->stats.tx_accepted += ki_segments(bytes, msg->segment_bytes);
         ki_endpoint_soil(ep); /* it waits at the tail, and what it was lent must be kept */
         return KIRIM_PENDING;
     }
@@ -327,15 +366,44 @@ static kirim_err send_now(struct kirim_endpoint *ep, const struct kirim_msg *msg
     return err;
 }
 
+/* Keeps a message whose time lies ahead. Lent bytes are copied: they go back before that. */
+static kirim_err send_paced(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
+                            struct kirim_op *op, size_t bytes)
+{
+    const bool is_borrowed = op != NULL && (flags & KIRIM_SEND_LENT) == 0;
+    const kirim_err err = make_room(ep);
+    if (err < 0) {
+        return err;
+    }
+    if (!is_borrowed && are_too_many(ep, bytes)) {
+        return ki_refuse_for_now(ep);
+    }
+    return ki_pace_hold(ep, msg, flags, op, bytes);
+}
+
 static kirim_err send_any(struct kirim_endpoint *ep, const struct kirim_msg *msg, uint32_t flags,
                           struct kirim_op *op, size_t *sent_bytes)
 {
     size_t bytes = 0;
+    struct kirim_control untimed;
+    struct kirim_msg copy;
     const kirim_err err = check_message(ep, msg, flags, op, &bytes);
     if (err < 0) {
         return err;
     }
-    if ((flags & KIRIM_SEND_NOW) != 0) {
+    const bool is_now = (flags & KIRIM_SEND_NOW) != 0;
+    if (ki_pace_is_ours(ep, msg->control)) {
+        if (!ki_pace_has_come(ep, msg->control->not_before_ns)) {
+            return is_now ? KIRIM_EINVAL : send_paced(ep, msg, flags, op, bytes);
+        }
+        /* A time that has come is nothing more to say: the system need not be able to keep it. */
+        untimed = *msg->control;
+        untimed.not_before_ns = 0;
+        copy = *msg;
+        copy.control = &untimed;
+        msg = &copy;
+    }
+    if (is_now) {
         return send_now(ep, msg, flags, op, bytes, sent_bytes);
     }
     return send_queued(ep, msg, flags, op, bytes);

@@ -18,14 +18,16 @@ static void copy_out(void *out, uint32_t size, const void *from, size_t known)
     memcpy(out, &size, sizeof size);
 }
 
-/* What waits for the system or is in flight. What has ended behind such, or was cancelled there,
- * has been counted already. Bound: that of the queue. */
+/* What waits for its time or for the system, or is in flight. What has ended behind such, or was
+ * cancelled there, has been counted already. Bound: that of the queue. */
 static uint64_t count_queued(const struct kirim_endpoint *ep)
 {
     const struct ki_queue *q = &ep->queue;
-    uint64_t count = ep->port->inflight_count;
-    for (uint64_t n = q->next; n != q->tail; n++) {
-        count += (ki_queue_at(q, n)->status & KI_STATE) == KI_QUEUED;
+    uint64_t count = ki_pace_datagrams(ep);
+    for (uint64_t n = q->head; n != q->tail; n++) {
+        const struct ki_entry *e = ki_queue_at(q, n);
+        const uint32_t state = e->status & KI_STATE;
+        count += state == KI_QUEUED || state == KI_INFLIGHT ? ki_segments_of(e) : 0;
     }
     return count;
 }
@@ -47,6 +49,7 @@ kirim_err kirim_endpoint_read_stats(struct kirim_endpoint *ep, struct kirim_endp
     s.rx_calls = p->rx_calls;
     s.tx_calls = p->tx_calls;
     s.tx_trains = p->tx_trains;
+    s.rx_trains = p->rx_trains;
     s.tx_queued = count_queued(ep);
     if (ep->state == KI_EP_OPEN) {
         s.drops[KIRIM_DROP_RECEIVE_FULL] = ep->loop->ops->port_drops(ep->loop->reactor, ep->port);

@@ -39,23 +39,36 @@ static void report_rx_error(struct kirim_endpoint *ep)
             .err = p->rx_error.err,
             .system_code = p->rx_error.sys_err,
             .path_mtu = p->rx_error.path_mtu,
+            .origin = p->rx_error.origin,
+            .icmp_type = p->rx_error.icmp_type,
+            .icmp_code = p->rx_error.icmp_code,
         };
         ep->handler.failed(ep, &event, ep->user);
         ep->loop->moment++;
     }
 }
 
+static KI_NOINLINE void count_truncated(struct kirim_endpoint *ep, const struct kirim_datagram *d,
+                                        uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ep->stats.rx_truncated += d[i].flags & KIRIM_RX_TRUNCATED;
+    }
+}
+
 static void hand_over(struct kirim_loop *loop, struct kirim_endpoint *ep, uint32_t count)
 {
     uint64_t bytes = 0;
-    uint64_t truncated = 0;
+    uint32_t flags = 0;
     for (uint32_t i = 0; i < count; i++) {
         bytes += loop->batch[i].bytes;
-        truncated += loop->batch[i].flags & KIRIM_RX_TRUNCATED;
+        flags |= loop->batch[i].flags;
     }
     ep->stats.rx_datagrams += count;
     ep->stats.rx_bytes += bytes;
-    ep->stats.rx_truncated += truncated;
+    if ((flags & KIRIM_RX_TRUNCATED) != 0) {
+        count_truncated(ep, loop->batch, count);
+    }
     if (ep->handler.received != NULL) {
         const struct kirim_batch batch = { loop->batch, count, sizeof loop->batch[0] };
         loop->lent_batch_count = count;
@@ -178,6 +191,7 @@ void ki_loop_turn(struct kirim_loop *loop)
 {
     loop->is_in_turn = 1;
     loop->is_now_known = 0;
+    loop->reactor->turn_ns = 0;
     loop->moment++;
     loop->stats.turns++;
     if (loop->finished != NULL) {

@@ -14,6 +14,8 @@
 #include "builtin.h"
 #include "posix.h"
 #include "posix_map.h"
+#include "posix_mtu.h"
+#include "posix_multicast.h"
 #include "posix_socket.h"
 
 #include <errno.h>
@@ -227,6 +229,9 @@ static void dispatch_port(struct epoll_reactor *r, struct epoll_port *p, uint32_
     if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
         ki_port_ready(&r->posix.reactor, &p->posix.port);
     }
+    if ((events & EPOLLERR) != 0) {
+        p->posix.errors.is_known = 1;
+    }
     if ((events & (EPOLLHUP | EPOLLRDHUP)) != 0) {
         /* Shut down for receiving, which no later event can end: be told of changes only, and
          * never leave anything to the next wait. */
@@ -283,7 +288,7 @@ static int wait_until(struct epoll_reactor *r, uint64_t deadline_ns)
 static kirim_err epoll_wait_events(struct ki_reactor *reactor, uint64_t deadline_ns)
 {
     struct epoll_reactor *r = reactor_of(reactor);
-    r->posix.rx.slot_next = 0;
+    ki_posix_rx_take_back(&r->posix);
     int n;
     if (deadline_ns == 0 || deadline_ns == KIRIM_NEVER) {
         const int timeout_ms = deadline_ns == 0 ? 0 : -1;
@@ -312,6 +317,9 @@ const struct ki_reactor_ops ki_reactor_epoll = {
     .port_close = epoll_port_close,
     .port_buffers = ki_posix_port_buffers,
     .port_drops = ki_posix_port_drops,
+    .set_membership = ki_posix_set_membership,
+    .set_multicast = ki_posix_set_multicast,
+    .path_mtu = ki_posix_path_mtu,
     .receive = ki_posix_receive,
     .submit = ki_posix_submit,
     .release = ki_posix_release,

@@ -21,6 +21,8 @@
 #include "posix.h"
 #include "posix_guest.h"
 #include "posix_map.h"
+#include "posix_mtu.h"
+#include "posix_multicast.h"
 #include "posix_socket.h"
 
 #include <errno.h>
@@ -92,6 +94,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct libevent_port *p = arg;
     (void)fd;
     (void)what;
+    p->posix.errors.is_suspected = 1; /* which is the same to libevent */
     ki_port_ready(&p->reactor->posix.reactor, &p->posix.port);
     note(p->reactor);
 }
@@ -146,7 +149,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)what;
     r->is_turn_due = 0;
     r->is_turning = 1;
-    r->posix.rx.slot_next = 0;
+    ki_posix_rx_take_back(&r->posix);
     ki_loop_turn(r->posix.reactor.loop);
     r->is_turning = 0;
 }
@@ -532,7 +535,7 @@ static void libevent_unwatch(struct ki_reactor *reactor, struct kirim_guest *gue
 static kirim_err libevent_wait(struct ki_reactor *reactor, uint64_t deadline_ns)
 {
     struct libevent_reactor *r = reactor_of(reactor);
-    r->posix.rx.slot_next = 0;
+    ki_posix_rx_take_back(&r->posix);
     if (r->is_joined != 0) {
         return KIRIM_OK;
     }
@@ -563,6 +566,9 @@ const struct ki_reactor_ops ki_reactor_libevent = {
     .port_close = libevent_port_close,
     .port_buffers = ki_posix_port_buffers,
     .port_drops = ki_posix_port_drops,
+    .set_membership = ki_posix_set_membership,
+    .set_multicast = ki_posix_set_multicast,
+    .path_mtu = ki_posix_path_mtu,
     .receive = ki_posix_receive,
     .submit = ki_posix_submit,
     .release = ki_posix_release,

@@ -9,9 +9,12 @@
 #include "posix.h"
 
 #include "posix_map.h"
+#include "posix_mtu.h"
+#include "posix_train.h"
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 enum { NS_PER_SECOND = 1000000000 };
 
@@ -20,6 +23,12 @@ kirim_err ki_posix_failed(struct kirim_loop *loop, const char *call)
     const int sys_err = errno;
     ki_log(loop, KIRIM_LOG_INFO, call, sys_err);
     return ki_posix_map(sys_err);
+}
+
+bool ki_posix_is_off(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] == '0' && value[1] == 0;
 }
 
 /* A sandbox that does not know a call answers ENOSYS or EPERM; every other error proves it is
@@ -63,8 +72,8 @@ kirim_err ki_posix_open(struct ki_posix *r, struct kirim_loop *loop,
     r->reactor.loop = loop;
     r->sys = ki_posix_sys_of(options->system_calls);
     r->opener = r->sys->getpid();
-    uint32_t found =
-        KIRIM_CAP_GUESTS | KIRIM_CAP_ADOPT | KIRIM_CAP_SOURCE | KIRIM_CAP_ECN | KIRIM_CAP_TTL;
+    uint32_t found = KIRIM_CAP_GUESTS | KIRIM_CAP_ADOPT | KIRIM_CAP_SOURCE | KIRIM_CAP_ECN |
+                     KIRIM_CAP_TTL | KIRIM_CAP_MULTICAST;
     probe_batches(r, &found);
     kirim_err err = probe_ipv6(r, loop, &found);
     if (err < 0) {
@@ -79,6 +88,9 @@ kirim_err ki_posix_open(struct ki_posix *r, struct kirim_loop *loop,
         goto fail_wake;
     }
     ki_posix_tx_init(r);
+    ki_posix_train_probe(r, &found);
+    ki_posix_error_probe(r, &found);
+    ki_posix_mtu_probe(r, &found);
     *caps = found;
     return KIRIM_OK;
 fail_wake:
@@ -140,5 +152,5 @@ void ki_posix_wake(struct ki_reactor *reactor)
 
 void ki_posix_release(struct ki_reactor *reactor)
 {
-    ((struct ki_posix *)reactor)->rx.slot_next = 0;
+    ki_posix_rx_take_back((struct ki_posix *)reactor);
 }

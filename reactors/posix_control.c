@@ -9,9 +9,11 @@
  */
 #include "posix_control.h"
 
+#include <netinet/udp.h>
 #include <string.h>
 
 enum {
+    NS_PER_SECOND = 1000000000,
     ECN_MASK = 3,
     DSCP_SHIFT = 2,
     /* fe80::/10 and the multicast addresses: the only ones whose meaning depends on an interface.
@@ -74,7 +76,22 @@ size_t ki_control_write(struct ki_posix_control_out *out, const struct kirim_con
         const int ttl = control->ttl;
         bytes = append(out, bytes, level, is_ipv4 ? IP_TTL : IPV6_HOPLIMIT, &ttl, sizeof ttl);
     }
+    if (!is_ipv4 && (control->flags & KIRIM_CONTROL_DONT_FRAGMENT) != 0) {
+        const int is_whole = 1;
+        bytes = append(out, bytes, level, IPV6_DONTFRAG, &is_whole, sizeof is_whole);
+    }
+    if (control->not_before_ns != 0) { /* the loop's clock is the socket's (posix_socket.c) */
+        bytes = append(out, bytes, SOL_SOCKET, SCM_TXTIME, &control->not_before_ns,
+                       sizeof control->not_before_ns);
+    }
     return bytes;
+}
+
+size_t ki_control_add_segment(struct ki_posix_control_out *out, size_t bytes,
+                              uint16_t segment_bytes)
+{
+    /* 16 bits wide on the way out, an int on the way in (udp(7), L24). */
+    return append(out, bytes, IPPROTO_UDP, UDP_SEGMENT, &segment_bytes, sizeof segment_bytes);
 }
 
 /* ---- in -------------------------------------------------------------------------------------- */
@@ -121,15 +138,19 @@ static void read_local_ipv6(const struct cmsghdr *c, uint16_t net_port,
     }
 }
 
-static void read_octet(const struct cmsghdr *c, struct kirim_datagram *d)
+static void read_octet(const struct cmsghdr *c, struct kirim_arrival *arrival,
+                       struct kirim_datagram *d)
 {
     uint8_t octet;
     int value;
-    if (copy_data(c, &octet, sizeof octet)) {
-        d->ecn = octet & ECN_MASK;
-    } else if (copy_data(c, &value, sizeof value)) {
-        d->ecn = (uint8_t)value & ECN_MASK;
+    if (!copy_data(c, &octet, sizeof octet)) {
+        if (!copy_data(c, &value, sizeof value)) {
+            return;
+        }
+        octet = (uint8_t)value;
     }
+    d->ecn = octet & ECN_MASK;
+    arrival->dscp = octet >> DSCP_SHIFT;
 }
 
 static void read_ttl(const struct cmsghdr *c, struct kirim_arrival *arrival)
@@ -140,14 +161,54 @@ static void read_ttl(const struct cmsghdr *c, struct kirim_arrival *arrival)
     }
 }
 
-static void read_one(const struct cmsghdr *c, uint16_t net_port, struct kirim_arrival *arrival,
-                     struct kirim_datagram *d)
+static uint64_t ns_of(const struct timespec *time)
 {
-    if (c->cmsg_level == IPPROTO_IP) {
+    return time->tv_sec < 0 ? 0 : (uint64_t)time->tv_sec * NS_PER_SECOND + (uint64_t)time->tv_nsec;
+}
+
+/* Reads both clocks. Wall time comes first: what passes between the two then makes an arrival seem
+ * later, and never earlier than it was. */
+static void read_clocks(struct ki_control_clock *clock)
+{
+    struct timespec wall;
+    struct timespec now;
+    if (clock->sys->clock_gettime(CLOCK_REALTIME, &wall) == 0 &&
+        clock->sys->clock_gettime(CLOCK_MONOTONIC, &now) == 0) {
+        clock->wall_ns = ns_of(&wall);
+        clock->now_ns = ns_of(&now);
+    }
+}
+
+/* When a stamp was made, in loop time: as long ago as it is by the wall clock. That one may have
+ * been set meanwhile, so the result is bounded by the loop's own present and by its beginning. */
+static void read_time(const struct cmsghdr *c, struct ki_control_clock *clock,
+                      struct kirim_arrival *arrival)
+{
+    struct timespec stamp;
+    if (!copy_data(c, &stamp, sizeof stamp)) {
+        return;
+    }
+    if (clock->wall_ns == 0) {
+        read_clocks(clock);
+    }
+    const uint64_t stamp_ns = ns_of(&stamp);
+    const uint64_t age_ns = stamp_ns < clock->wall_ns ? clock->wall_ns - stamp_ns : 0;
+    const uint64_t time_ns = age_ns < clock->now_ns ? clock->now_ns - age_ns : 0;
+    arrival->time_ns = clock->turn_ns != 0 && clock->turn_ns < time_ns ? clock->turn_ns : time_ns;
+}
+
+static void read_one(const struct cmsghdr *c, uint16_t net_port, struct ki_control_clock *clock,
+                     struct kirim_arrival *arrival, struct kirim_datagram *d)
+{
+    if (c->cmsg_level == SOL_SOCKET) {
+        if (c->cmsg_type == SCM_TIMESTAMPNS) {
+            read_time(c, clock, arrival);
+        }
+    } else if (c->cmsg_level == IPPROTO_IP) {
         if (c->cmsg_type == IP_PKTINFO) {
             read_local_ipv4(c, net_port, arrival);
         } else if (c->cmsg_type == IP_TOS) {
-            read_octet(c, d);
+            read_octet(c, arrival, d);
         } else if (c->cmsg_type == IP_TTL) {
             read_ttl(c, arrival);
         }
@@ -158,22 +219,37 @@ static void read_one(const struct cmsghdr *c, uint16_t net_port, struct kirim_ar
                 read_local_ipv6(c, net_port, arrival);
             }
         } else if (c->cmsg_type == IPV6_TCLASS) {
-            read_octet(c, d);
+            read_octet(c, arrival, d);
         } else if (c->cmsg_type == IPV6_HOPLIMIT) {
             read_ttl(c, arrival);
         }
     }
 }
 
+uint32_t ki_control_segment(const struct msghdr *header)
+{
+    /* The macro takes the header without const, and does not write to it. */
+    struct msghdr copy = *header;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c != NULL; c = CMSG_NXTHDR(&copy, c)) {
+        int bytes;
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO &&
+            copy_data(c, &bytes, sizeof bytes) && bytes > 0) {
+            return (uint32_t)bytes;
+        }
+    }
+    return 0;
+}
+
 void ki_control_read(const struct msghdr *header, const struct kirim_addr *local,
-                     struct kirim_arrival *arrival, struct kirim_datagram *d)
+                     struct ki_control_clock *clock, struct kirim_arrival *arrival,
+                     struct kirim_datagram *d)
 {
     const uint16_t net_port = htons(kirim_addr_port(local));
     *arrival = (struct kirim_arrival){ .ifindex = 0 };
     /* The macro takes the header without const, and does not write to it. */
     struct msghdr copy = *header;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c != NULL; c = CMSG_NXTHDR(&copy, c)) {
-        read_one(c, net_port, arrival, d);
+        read_one(c, net_port, clock, arrival, d);
     }
     if (kirim_addr_family(&arrival->local) == KIRIM_FAMILY_NONE) {
         if (kirim_addr_is_wildcard(local)) {

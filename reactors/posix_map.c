@@ -22,6 +22,7 @@ static const struct map_row rows[] = {
     { ENETUNREACH, KIRIM_ENETUNREACH },
     { EHOSTUNREACH, KIRIM_ENETUNREACH },
     { EHOSTDOWN, KIRIM_ENETUNREACH },
+    { ENONET, KIRIM_ENETUNREACH }, /* of an ICMP message: its host is isolated */
     { ENETDOWN, KIRIM_ENETDOWN },
     { ENETRESET, KIRIM_ENETRESET },
     { ENOBUFS, KIRIM_ENOBUFS },
@@ -51,6 +52,7 @@ static const struct map_row rows[] = {
     { EPFNOSUPPORT, KIRIM_EAFNOSUPPORT },
     { EADDRINUSE, KIRIM_EADDRINUSE },
     { EADDRNOTAVAIL, KIRIM_EADDRNOTAVAIL },
+    { ENODEV, KIRIM_EADDRNOTAVAIL }, /* of an interface that this host has not */
     { EMFILE, KIRIM_EMFILE },
     { ENFILE, KIRIM_EMFILE },
     { ENOMEM, KIRIM_ENOMEM },

@@ -10,12 +10,17 @@
 #include "posix_socket.h"
 
 #include "posix_map.h"
+#include "posix_mtu.h"
+#include "posix_multicast.h"
+#include "posix_train.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/net_tstamp.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
+#include <time.h>
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -37,8 +42,8 @@ static void save_option(const struct ki_posix *r, struct ki_posix_setup *setup, 
     }
 }
 
-static int set_option(const struct ki_posix *r, struct ki_posix_setup *setup, int level, int name,
-                      int value)
+int ki_posix_set_option(const struct ki_posix *r, struct ki_posix_setup *setup, int level, int name,
+                        int value)
 {
     save_option(r, setup, level, name);
     return r->sys->setsockopt(setup->fd, level, name, &value, sizeof value);
@@ -82,16 +87,18 @@ static kirim_err set_buffer(const struct ki_posix *r, struct ki_posix_setup *set
 }
 
 /* What an earlier owner may have switched on and what would break the promises of receive and
- * submit: trains without their sizes, datagrams cut or held back, an error queue that nobody reads
- * and that keeps the socket ready. */
+ * submit: trains without their sizes, datagrams cut or held back, control data for which there is
+ * no room. */
 static void reset_foreign_options(const struct ki_posix *r, struct ki_posix_setup *setup)
 {
     static const struct {
         int level;
         int name;
     } foreign[] = {
-        { IPPROTO_UDP, UDP_GRO },   { IPPROTO_UDP, UDP_SEGMENT },   { IPPROTO_UDP, UDP_CORK },
-        { IPPROTO_IP, IP_RECVERR }, { IPPROTO_IPV6, IPV6_RECVERR }, { SOL_SOCKET, SO_PEEK_OFF },
+        { IPPROTO_UDP, UDP_GRO },        { IPPROTO_UDP, UDP_SEGMENT },
+        { IPPROTO_UDP, UDP_CORK },       { SOL_SOCKET, SO_PEEK_OFF },
+        { SOL_SOCKET, SO_TIMESTAMP },    { SOL_SOCKET, SO_TIMESTAMPNS },
+        { SOL_SOCKET, SO_TIMESTAMPING },
     };
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         /* Not every socket has them all, and a system need not know them: what is missing is off.
@@ -100,7 +107,8 @@ static void reset_foreign_options(const struct ki_posix *r, struct ki_posix_setu
         const bool is_offset = foreign[i].name == SO_PEEK_OFF && foreign[i].level == SOL_SOCKET;
         if (get_option(r, setup->fd, foreign[i].level, foreign[i].name, &value) == 0 &&
             value != (is_offset ? -1 : 0)) {
-            (void)set_option(r, setup, foreign[i].level, foreign[i].name, is_offset ? -1 : 0);
+            (void)ki_posix_set_option(r, setup, foreign[i].level, foreign[i].name,
+                                      is_offset ? -1 : 0);
         }
     }
 }
@@ -112,18 +120,19 @@ static kirim_err set_options(const struct ki_posix *r, const struct ki_posix_por
     struct kirim_loop *loop = r->reactor.loop;
     if (!setup->is_bound) {
         const int is_alone = (o->flags & KIRIM_ENDPOINT_DUAL_STACK) == 0;
-        if (p->is_ipv6 != 0 && set_option(r, setup, IPPROTO_IPV6, IPV6_V6ONLY, is_alone) < 0) {
+        if (p->is_ipv6 != 0 &&
+            ki_posix_set_option(r, setup, IPPROTO_IPV6, IPV6_V6ONLY, is_alone) < 0) {
             return ki_posix_failed(loop, "setsockopt: IPV6_V6ONLY");
         }
         if ((o->flags & KIRIM_ENDPOINT_SHARE_PORT) != 0 &&
-            (set_option(r, setup, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
-             set_option(r, setup, SOL_SOCKET, SO_REUSEPORT, 1) < 0)) {
+            (ki_posix_set_option(r, setup, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
+             ki_posix_set_option(r, setup, SOL_SOCKET, SO_REUSEPORT, 1) < 0)) {
             return ki_posix_failed(loop, "setsockopt: SO_REUSEPORT");
         }
     }
     /* Of IPv6 sockets too: it holds for the IPv4 that a dual-stack socket sends. */
     if ((o->flags & KIRIM_ENDPOINT_BROADCAST) != 0 &&
-        set_option(r, setup, SOL_SOCKET, SO_BROADCAST, 1) < 0) {
+        ki_posix_set_option(r, setup, SOL_SOCKET, SO_BROADCAST, 1) < 0) {
         return ki_posix_failed(loop, "setsockopt: SO_BROADCAST");
     }
     const kirim_err err = set_buffer(r, setup, SO_RCVBUF, SO_RCVBUFFORCE, o->receive_buffer_bytes);
@@ -133,19 +142,31 @@ static kirim_err set_options(const struct ki_posix *r, const struct ki_posix_por
     return set_buffer(r, setup, SO_SNDBUF, SO_SNDBUFFORCE, o->send_buffer_bytes);
 }
 
-/* Has arrivals bring control data: their local address where only the system knows it, and what
- * else the caller asked for. A system that lacks an option leaves the field empty. */
-static kirim_err set_control_options(struct ki_posix *r, struct ki_posix_port *p,
-                                     struct ki_posix_setup *setup, bool wants_local)
+/* Has the system keep not-before times, on the clock of ki_posix_now(). It cannot be taken back
+ * from an adopted socket, and does nothing there until a datagram says a time. */
+static kirim_err set_txtime(const struct ki_posix *r, struct ki_posix_port *p,
+                            const struct ki_posix_setup *setup)
 {
-    const bool wants_all = (setup->options->flags & KIRIM_ENDPOINT_RECEIVE_CONTROL) != 0;
-    p->rx_headers = r->rx.headers;
-    if (!wants_local && !wants_all) {
+    const struct sock_txtime how = { .clockid = CLOCK_MONOTONIC };
+    if ((setup->options->flags & KIRIM_ENDPOINT_TXTIME) == 0 || ki_posix_is_off("KIRIM_TXTIME")) {
         return KIRIM_OK;
     }
-    const kirim_err err = ki_posix_rx_want_control(r);
-    if (err < 0) {
-        return err;
+    if (r->sys->setsockopt(setup->fd, SOL_SOCKET, SO_TXTIME, &how, sizeof how) < 0) {
+        (void)ki_posix_failed(r->reactor.loop, "setsockopt: SO_TXTIME");
+        return KIRIM_EOPNOTSUPP;
+    }
+    p->port.keeps_times = 1;
+    return KIRIM_OK;
+}
+
+/* Has arrivals bring control data: their local address where only the system knows it, and what
+ * else the caller asked for. A system that lacks an option leaves the field empty. */
+static void set_control_options(const struct ki_posix *r, struct ki_posix_port *p,
+                                struct ki_posix_setup *setup, bool wants_local)
+{
+    const bool wants_all = (setup->options->flags & KIRIM_ENDPOINT_RECEIVE_CONTROL) != 0;
+    if (!wants_local && !wants_all) {
+        return;
     }
     const struct {
         int level;
@@ -157,18 +178,18 @@ static kirim_err set_control_options(struct ki_posix *r, struct ki_posix_port *p
         { IPPROTO_IP, IP_PKTINFO, wants_local },
         { IPPROTO_IP, IP_RECVTOS, wants_all },
         { IPPROTO_IP, IP_RECVTTL, wants_all },
+        { SOL_SOCKET, SO_TIMESTAMPNS, wants_all },
         { IPPROTO_IPV6, IPV6_RECVPKTINFO, wants_local && p->is_ipv6 != 0 },
         { IPPROTO_IPV6, IPV6_RECVTCLASS, wants_all && p->is_ipv6 != 0 },
         { IPPROTO_IPV6, IPV6_RECVHOPLIMIT, wants_all && p->is_ipv6 != 0 },
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        if (wanted[i].is_wanted && set_option(r, setup, wanted[i].level, wanted[i].name, 1) < 0) {
+        if (wanted[i].is_wanted &&
+            ki_posix_set_option(r, setup, wanted[i].level, wanted[i].name, 1) < 0) {
             ki_log(r->reactor.loop, KIRIM_LOG_DEBUG, "setsockopt: receive control data", errno);
         }
     }
     p->has_control = 1;
-    p->rx_headers = r->rx.control_headers;
-    return KIRIM_OK;
 }
 
 /* ---- making and adopting --------------------------------------------------------------------- */
@@ -375,9 +396,19 @@ kirim_err ki_posix_socket_bind(struct ki_posix *r, struct ki_posix_port *p,
     if (err < 0) {
         return err;
     }
-    err = set_control_options(r, p, setup, wants_local(r, setup));
+    err = set_txtime(r, p, setup);
     if (err < 0) {
         return err;
+    }
+    set_control_options(r, p, setup, wants_local(r, setup));
+    ki_posix_train_open(r, p, setup);
+    ki_posix_error_open(r, p, setup);
+    err = ki_posix_mtu_open(r, p, setup);
+    if (err < 0) {
+        return err;
+    }
+    if (!setup->is_adopted) {
+        ki_posix_multicast_init(r, p, setup->fd);
     }
     if (!setup->is_bound) {
         err = bind_local(r, p, setup);
@@ -416,6 +447,7 @@ void ki_posix_socket_close(struct ki_posix *r, struct ki_posix_port *p)
     /* Linux has closed it whatever close() says, EINTR included (close(2)). */
     (void)r->sys->close((int)p->port.descriptor);
     p->port.descriptor = KIRIM_NO_DESCRIPTOR;
+    ki_posix_rx_forget(r, p);
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */

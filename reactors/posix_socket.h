@@ -36,6 +36,11 @@ struct ki_posix_setup {
     struct ki_posix_saved_option saved[KI_SAVED_OPTIONS_MAX];
 };
 
+/* Sets an option of a port that is being opened; what it was before is noted if the socket is
+ * adopted. 0, or -1 and errno. */
+int ki_posix_set_option(const struct ki_posix *r, struct ki_posix_setup *setup, int level, int name,
+                        int value);
+
 kirim_err ki_posix_socket_open(struct ki_posix *r, struct ki_posix_port *p,
                                const struct kirim_endpoint_options *options,
                                struct ki_posix_setup *setup);

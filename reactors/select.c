@@ -17,6 +17,8 @@
 #include "posix.h"
 #include "posix_guest.h"
 #include "posix_map.h"
+#include "posix_mtu.h"
+#include "posix_multicast.h"
 #include "posix_socket.h"
 
 #include <errno.h>
@@ -284,6 +286,7 @@ static void dispatch(struct select_reactor *r, uint32_t fd, bool is_readable, bo
     if (tag == TAG_PORT) {
         struct ki_posix_port *p = object;
         if (is_readable) {
+            p->errors.is_suspected = 1; /* which is the same to select */
             ki_port_ready(&r->posix.reactor, &p->port);
         }
         if (is_writable && p->is_blocked != 0) {
@@ -356,7 +359,7 @@ static struct timeval *timeout_for(struct select_reactor *r, uint64_t deadline_n
 static kirim_err select_wait(struct ki_reactor *reactor, uint64_t deadline_ns)
 {
     struct select_reactor *r = reactor_of(reactor);
-    r->posix.rx.slot_next = 0;
+    ki_posix_rx_take_back(&r->posix);
     struct timeval timeout;
     struct timeval *limit = timeout_for(r, deadline_ns, &timeout);
     const uint32_t word_count = words_in_use(r);
@@ -392,6 +395,9 @@ const struct ki_reactor_ops ki_reactor_select = {
     .port_close = select_port_close,
     .port_buffers = ki_posix_port_buffers,
     .port_drops = ki_posix_port_drops,
+    .set_membership = ki_posix_set_membership,
+    .set_multicast = ki_posix_set_multicast,
+    .path_mtu = ki_posix_path_mtu,
     .receive = ki_posix_receive,
     .submit = ki_posix_submit,
     .release = ki_posix_release,

@@ -59,8 +59,8 @@ static kirim_err sim_open(struct kirim_loop *loop, const struct kirim_loop_optio
     r->host->reactor = r;
     r->sim->loop_count++;
     *caps = KIRIM_CAP_DUAL_STACK | KIRIM_CAP_IPV6 | KIRIM_CAP_SOURCE | KIRIM_CAP_ECN |
-            KIRIM_CAP_TTL | KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_VIRTUAL_TIME |
-            (r->is_driven ? (uint32_t)KIRIM_CAP_DRIVEN : 0);
+            KIRIM_CAP_TTL | KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_VIRTUAL_TIME | KIRIM_CAP_MULTICAST |
+            KIRIM_CAP_ERRORS | (r->is_driven ? (uint32_t)KIRIM_CAP_DRIVEN : 0);
     *out = &r->reactor;
     return KIRIM_OK;
 }
@@ -247,6 +247,9 @@ const struct ki_reactor_ops ki_reactor_sim = {
     .port_close = ki_sim_port_close,
     .port_buffers = sim_port_buffers,
     .port_drops = sim_port_drops,
+    .set_membership = ki_sim_set_membership,
+    .set_multicast = ki_sim_set_multicast,
+    .path_mtu = ki_sim_path_mtu,
     .receive = ki_sim_receive,
     .submit = ki_sim_submit,
     .release = ki_sim_release,

@@ -30,6 +30,7 @@ enum {
     KI_SIM_EPHEMERAL_FIRST = 49152, /* RFC 6335, section 6 */
     KI_SIM_EPHEMERAL_COUNT = 65536 - KI_SIM_EPHEMERAL_FIRST,
     KI_SIM_TTL = 64,
+    KI_SIM_GROUP_TTL = 1, /* of what goes to groups */
     KI_SIM_IFINDEX = 1,
     KI_SIM_REPORT_CHARGE = 832, /* what a report takes of the receive buffer */
 
@@ -37,11 +38,7 @@ enum {
      * its next one this much later, so that traffic over links without delay cannot stop the time.
      */
     KI_SIM_TURNS_PER_INSTANT = 1000,
-    KI_SIM_TURN_COST_NS = 1000,
-
-    /* Whether an endpoint that is not connected hears of a closed port. On Linux it does only with
-     * IP_RECVERR, on Windows always. */
-    KI_SIM_REPORTS_TO_UNCONNECTED = 0
+    KI_SIM_TURN_COST_NS = 1000
 };
 
 /* Longest wait in real time, after which a private world looks again. */
@@ -154,8 +151,8 @@ struct ki_sim_packet {
     uint32_t charge; /* of a socket buffer */
     uint32_t ecn;
     uint32_t path_mtu;
-    kirim_err err; /* of a report */
-    bool is_broadcast;
+    kirim_err err;    /* of a report */
+    bool is_for_many; /* a broadcast, or to a group: for every port that hears it */
     _Alignas(16) uint8_t data[];
 };
 
@@ -167,6 +164,7 @@ struct ki_sim_link {
     uint64_t key;             /* of its draws: from the seed and both names */
     uint64_t ordinal;         /* of the next datagram */
     uint64_t last_arrival_ns; /* of what keeps its order */
+    uint32_t told_mtu;        /* path MTU that a report has told `from`; 0: none */
     bool has_rules;           /* of its own */
     struct kirim_sim_link rules;
 };
@@ -248,12 +246,12 @@ struct ki_sim_reactor {
 
 /* Where a destination leads; kept for the next datagram to the same one. */
 struct ki_sim_route {
-    struct kirim_addr asked;  /* the destination this answers; none: nothing is kept */
-    struct kirim_addr dest;   /* as it stands in the packet */
-    struct kirim_addr source; /* what the host would choose, port 0 */
-    struct kirim_sim_host *to;
-    struct ki_sim_link *link;
-    bool is_broadcast;
+    struct kirim_addr asked;   /* the destination this answers; none: nothing is kept */
+    struct kirim_addr dest;    /* as it stands in the packet */
+    struct kirim_addr source;  /* what the host would choose, port 0 */
+    struct kirim_sim_host *to; /* NULL: every host that hears it */
+    struct ki_sim_link *link;  /* NULL likewise */
+    bool is_for_many;
 };
 
 struct ki_sim_port {
@@ -264,7 +262,12 @@ struct ki_sim_port {
     struct ki_sim_port *pending_next, **pending_link; /* pending_link NULL: not pending */
     uint64_t number;                                  /* of its opening on the host */
     bool is_wildcard, is_dual, is_shared, may_broadcast, is_blocked;
-    bool has_control; /* arrivals tell ECN, TTL and time */
+    bool has_control;     /* arrivals tell ECN, DSCP, TTL and time */
+    bool is_deaf;         /* hears no reports, unless it is connected */
+    bool is_whole;        /* no datagram may be cut into fragments */
+    bool is_probing;      /* nor is one refused for what reports have told */
+    bool is_group_looped; /* what it sends to groups is heard on its own host */
+    uint32_t group_ttl;   /* of what it sends to groups */
     struct ki_sim_packet *rx_first, **rx_last;
     uint64_t rx_used, rx_limit, rx_drops;
     uint64_t tx_used, tx_limit, tx_epoch;
@@ -374,9 +377,29 @@ void ki_sim_rules_init(struct kirim_sim_link *rules, uint64_t delay_ns);
 uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
 
+kirim_err ki_sim_path_mtu(struct ki_reactor *r, struct ki_port *p, const struct kirim_addr *peer,
+                          uint32_t *out);
+
 /* A packet or a report has arrived; takes it over. */
 void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk);
 void ki_sim_report_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk);
+
+/* ---- sim_multicast.c ------------------------------------------------------------------------- */
+
+kirim_err ki_sim_set_membership(struct ki_reactor *r, struct ki_port *p,
+                                const struct ki_membership *m, bool is_joining);
+kirim_err ki_sim_set_multicast(struct ki_reactor *r, struct ki_port *p,
+                               const struct kirim_multicast_options *options);
+
+/* Whether the port has joined the group for what comes from `source`. */
+bool ki_sim_port_hears(const struct ki_sim_port *p, const struct kirim_addr *group,
+                       const struct kirim_addr *source);
+
+/* Whether what `p` sends from `source` with this time to live, to the many that `dest` stands for,
+ * goes to the host too. */
+bool ki_sim_host_hears(struct kirim_sim_host *host, const struct ki_sim_port *p,
+                       const struct kirim_addr *dest, const struct kirim_addr *source,
+                       uint32_t ttl);
 
 /* ---- sim_packet.c ---------------------------------------------------------------------------- */
 
@@ -391,6 +414,9 @@ void ki_sim_packets_fini(struct kirim_sim *sim);
 uint32_t ki_sim_charge(uint32_t bytes);
 
 /* ---- sim_route.c ----------------------------------------------------------------------------- */
+
+/* The address a host sends from by itself; false: it has none of the family. */
+bool ki_sim_host_source(const struct kirim_sim_host *host, int family, struct kirim_addr *out);
 
 /* Whether the host can use the address as its own. */
 bool ki_sim_host_has(const struct kirim_sim_host *host, const struct kirim_addr *addr);
@@ -416,8 +442,8 @@ kirim_err ki_sim_port_close(struct ki_reactor *r, struct ki_port *p);
 struct ki_sim_port *ki_sim_port_find(struct kirim_sim_host *host, const struct kirim_addr *local,
                                      const struct kirim_addr *remote);
 
-/* Of the ports that a broadcast from `remote` to `local` is for, the one opened next after number
- * `after`; NULL ends them. */
+/* Of the ports that a broadcast, or a datagram for a group, from `remote` to `local` is for, the
+ * one opened next after number `after`; NULL ends them. */
 struct ki_sim_port *ki_sim_port_find_next(struct kirim_sim_host *host,
                                           const struct kirim_addr *local,
                                           const struct kirim_addr *remote, uint64_t after);

@@ -14,7 +14,8 @@ void ki_sim_packet_mark(struct ki_sim_packet *pk)
     mark = ki_sim_mix(mark ^ pk->to->key);
     mark = ki_sim_mix(mark ^ ki_sim_hash_addr(&pk->source, true));
     mark = ki_sim_mix(mark ^ ki_sim_hash_addr(&pk->dest, true));
-    pk->mark = ki_sim_mix(mark ^ ((uint64_t)pk->ecn << 32 | pk->arrival.ttl));
+    const uint64_t octet = (uint64_t)pk->arrival.dscp << 8 | pk->ecn;
+    pk->mark = ki_sim_mix(mark ^ (octet << 32 | pk->arrival.ttl));
 }
 
 /* The counter of a note; NULL: it has none. */

@@ -106,7 +106,8 @@ struct ki_sim_port *ki_sim_port_find_next(struct kirim_sim_host *host,
     struct ki_sim_port *p = first_port(host, kirim_addr_port(local));
     for (; p != NULL; p = port_after(p)) {
         if (p->number > after && (next == NULL || p->number < next->number) &&
-            closeness(p, local, remote) != 0) {
+            closeness(p, local, remote) != 0 &&
+            (!kirim_addr_is_multicast(local) || ki_sim_port_hears(p, local, remote))) {
             next = p;
         }
     }
@@ -198,7 +199,7 @@ static kirim_err connect_port(struct ki_sim_port *p, const struct kirim_addr *re
         kirim_addr_set_port(&p->port.local, number);
         p->is_wildcard = false;
         p->is_dual = false;
-    } else if (route.to != p->host && kirim_addr_is_loopback(&p->port.local)) {
+    } else if (route.to != NULL && route.to != p->host && kirim_addr_is_loopback(&p->port.local)) {
         return KIRIM_ENETUNREACH;
     }
     p->port.remote = route.dest;
@@ -224,8 +225,9 @@ kirim_err ki_sim_port_open(struct ki_reactor *r, struct ki_port *p,
     struct ki_sim_port *port = (struct ki_sim_port *)p;
     struct kirim_sim *sim = reactor->sim;
     const bool has_remote = kirim_addr_family(&options->peer) != KIRIM_FAMILY_NONE;
-    if ((options->flags & (KIRIM_ENDPOINT_ADOPT | KIRIM_ENDPOINT_INHERIT)) != 0) {
-        return KIRIM_EOPNOTSUPP; /* there are no sockets here, and no processes */
+    const uint32_t lacking = KIRIM_ENDPOINT_ADOPT | KIRIM_ENDPOINT_INHERIT | KIRIM_ENDPOINT_TXTIME;
+    if ((options->flags & lacking) != 0) {
+        return KIRIM_EOPNOTSUPP; /* there are no sockets here, no processes, no queues of routes */
     }
     if (!has_remote && kirim_addr_family(&options->local) == KIRIM_FAMILY_NONE) {
         return KIRIM_EINVAL;
@@ -234,7 +236,12 @@ kirim_err ki_sim_port_open(struct ki_reactor *r, struct ki_port *p,
     port->host = reactor->host;
     port->is_shared = (options->flags & KIRIM_ENDPOINT_SHARE_PORT) != 0;
     port->has_control = (options->flags & KIRIM_ENDPOINT_RECEIVE_CONTROL) != 0;
+    port->is_deaf = (options->flags & KIRIM_ENDPOINT_NO_ERROR_QUEUE) != 0;
+    port->is_probing = (options->flags & KIRIM_ENDPOINT_PROBE_MTU) != 0;
+    port->is_whole = port->is_probing || (options->flags & KIRIM_ENDPOINT_DONT_FRAGMENT) != 0;
     port->may_broadcast = (options->flags & KIRIM_ENDPOINT_BROADCAST) != 0;
+    port->is_group_looped = true;
+    port->group_ttl = KI_SIM_GROUP_TTL;
     port->rx_last = &port->rx_first;
     port->rx_limit = buffer_limit(options->receive_buffer_bytes, KI_SIM_RECEIVE_BYTES_MIN);
     port->tx_limit = buffer_limit(options->send_buffer_bytes, KI_SIM_SEND_BYTES_MIN);

@@ -87,6 +87,7 @@ static void lend(struct ki_sim_reactor *r, const struct ki_sim_port *port, struc
     if (!port->has_control) {
         pk->ecn = 0;
         pk->arrival.ttl = 0;
+        pk->arrival.dscp = 0;
         pk->arrival.time_ns = 0;
     }
     *d = (struct kirim_datagram){
@@ -101,6 +102,29 @@ static void lend(struct ki_sim_reactor *r, const struct ki_sim_port *port, struc
     r->lent = pk;
 }
 
+/* As the ICMP message of a system would tell it: a closed port, or a datagram too long. */
+static void tell_report(struct ki_port *p, const struct ki_sim_packet *pk)
+{
+    enum { UNREACHABLE = 3, PORT = 3, TOO_LONG = 4 };          /* RFC 792 */
+    enum { UNREACHABLE_V6 = 1, TOO_LONG_V6 = 2, PORT_V6 = 4 }; /* RFC 4443 */
+    const bool is_ipv4 = kirim_addr_family(&pk->dest) == KIRIM_IPV4;
+    const bool is_too_long = pk->path_mtu != 0;
+    p->rx_flags = KI_RX_ERROR;
+    p->rx_error.peer = pk->dest;
+    p->rx_error.err = pk->err;
+    p->rx_error.sys_err = 0;
+    p->rx_error.path_mtu = pk->path_mtu;
+    if (is_ipv4) {
+        p->rx_error.origin = KIRIM_ORIGIN_ICMP;
+        p->rx_error.icmp_type = UNREACHABLE;
+        p->rx_error.icmp_code = is_too_long ? TOO_LONG : PORT;
+        return;
+    }
+    p->rx_error.origin = KIRIM_ORIGIN_ICMPV6;
+    p->rx_error.icmp_type = is_too_long ? TOO_LONG_V6 : UNREACHABLE_V6;
+    p->rx_error.icmp_code = is_too_long ? 0 : PORT_V6;
+}
+
 uint32_t ki_sim_receive(struct ki_reactor *r, struct ki_port *p, struct kirim_datagram *d,
                         uint32_t max)
 {
@@ -112,11 +136,7 @@ uint32_t ki_sim_receive(struct ki_reactor *r, struct ki_port *p, struct kirim_da
     while (count < max && port->rx_first != NULL) {
         struct ki_sim_packet *pk = pop(port);
         if (pk->event.kind == KI_SIM_REPORT) {
-            p->rx_flags = KI_RX_ERROR;
-            p->rx_error.peer = pk->dest;
-            p->rx_error.err = pk->err;
-            p->rx_error.sys_err = 0;
-            p->rx_error.path_mtu = pk->path_mtu;
+            tell_report(p, pk);
             ki_sim_packet_free(reactor->sim, pk);
             break;
         }

@@ -4,9 +4,10 @@
  * would choose.
  *
  * A world is one network: every address of every host is reached directly. Loopback addresses never
- * leave the host. Multicast and the limited broadcast have no route; the broadcast of the loopback
- * network stays on the host. The world's thread. Sources: RFC 1122 section 3.2.1.3, RFC 6724 in its
- * simplest case, ip-route(8) for the sources of local destinations.
+ * leave the host. A group and the limited broadcast lead to every host that hears them; the
+ * broadcast of the loopback network stays on the host. The world's thread. Sources: RFC 1122
+ * section 3.2.1.3, RFC 6724 in its simplest case, ip-route(8) for the sources of local
+ * destinations.
  */
 #include "sim.h"
 
@@ -34,8 +35,7 @@ bool ki_sim_host_has(const struct kirim_sim_host *host, const struct kirim_addr 
     return kirim_addr_is_loopback(addr);
 }
 
-/* The address a host sends from by itself; false: it has none of the family. */
-static bool choose_source(const struct kirim_sim_host *host, int family, struct kirim_addr *out)
+bool ki_sim_host_source(const struct kirim_sim_host *host, int family, struct kirim_addr *out)
 {
     for (size_t i = 0; i < host->home_count; i++) {
         if (kirim_addr_family(&host->home[i].addr) == family) {
@@ -52,13 +52,28 @@ static kirim_err find_broadcast(struct kirim_sim_host *host, bool may_broadcast,
     if (!may_broadcast) {
         return KIRIM_EACCES;
     }
+    out->is_for_many = true;
     if (is_limited) {
-        return KIRIM_ENETUNREACH;
+        return ki_sim_host_source(host, KIRIM_IPV4, &out->source) ? KIRIM_OK : KIRIM_ENETUNREACH;
     }
     out->to = host;
     out->source = loopback_of(KIRIM_IPV4);
-    out->is_broadcast = true;
     return KIRIM_OK;
+}
+
+/* A group: a host that has no address of the family sends from its loopback, to itself alone. */
+static void find_group(const struct kirim_sim_host *host, struct ki_sim_route *out)
+{
+    uint8_t bytes[16];
+    const int family = kirim_addr_family(&out->dest);
+    (void)kirim_addr_bytes(&out->dest, bytes);
+    if (family == KIRIM_IPV6) { /* those that need a scope have that of the only interface */
+        out->dest = kirim_addr_ipv6(bytes, kirim_addr_port(&out->dest), KI_SIM_IFINDEX);
+    }
+    out->is_for_many = true;
+    if (!ki_sim_host_source(host, family, &out->source)) {
+        out->source = loopback_of(family);
+    }
 }
 
 kirim_err ki_sim_route_find(struct kirim_sim_host *host, const struct kirim_addr *dest,
@@ -68,6 +83,10 @@ kirim_err ki_sim_route_find(struct kirim_sim_host *host, const struct kirim_addr
     *out = (struct ki_sim_route){ .asked = *dest, .dest = *dest };
     if (is_ipv4(dest, 255, 255) || is_ipv4(dest, 127, 255)) {
         return find_broadcast(host, may_broadcast, is_ipv4(dest, 255, 255), out);
+    }
+    if (kirim_addr_is_multicast(dest)) {
+        find_group(host, out);
+        return KIRIM_OK;
     }
     if (kirim_addr_is_wildcard(dest)) {
         /* As Linux has it: nowhere is here. */
@@ -88,5 +107,5 @@ kirim_err ki_sim_route_find(struct kirim_sim_host *host, const struct kirim_addr
         out->source = home->addr;
         return KIRIM_OK;
     }
-    return choose_source(host, family, &out->source) ? KIRIM_OK : KIRIM_ENETUNREACH;
+    return ki_sim_host_source(host, family, &out->source) ? KIRIM_OK : KIRIM_ENETUNREACH;
 }

@@ -15,9 +15,11 @@ enum { IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8 };
 
 /* What is known of a datagram before anything is allocated. */
 struct launch {
-    const struct ki_sim_route *route;
+    const struct ki_sim_route *route; /* to one host, with its link */
+    struct ki_sim_route aimed;        /* what `route` points to, if it is to one of many */
     const struct kirim_sim_link *rules;
     struct kirim_addr source;
+    uint32_t ttl;
     bool is_too_large;
 };
 
@@ -35,9 +37,11 @@ static kirim_err take_route(struct ki_sim_port *p, const struct kirim_addr *dest
     if (err < 0) {
         return err;
     }
-    route.link = ki_sim_link_get(p->host, route.to);
-    if (route.link == NULL) {
-        return KIRIM_ENOBUFS;
+    if (route.to != NULL) {
+        route.link = ki_sim_link_get(p->host, route.to);
+        if (route.link == NULL) {
+            return KIRIM_ENOBUFS;
+        }
     }
     p->route = route;
     return KIRIM_OK;
@@ -70,9 +74,46 @@ static kirim_err choose_source(const struct ki_sim_port *p, const struct kirim_c
         return KIRIM_EADDRNOTAVAIL;
     }
     kirim_addr_set_port(out, kirim_addr_port(&p->port.local));
-    if (route->to != p->host && kirim_addr_is_loopback(out)) {
+    if (route->to != NULL && route->to != p->host && kirim_addr_is_loopback(out)) {
         return KIRIM_ENETUNREACH;
     }
+    return KIRIM_OK;
+}
+
+/* Whether the sender has been told of the MTU that is in force behind its own interface. */
+static bool is_mtu_told(const struct ki_sim_link *link, const struct kirim_sim_link *rules)
+{
+    return rules->mtu_action == KIRIM_SIM_MTU_REPORT && rules->mtu != 0 &&
+           link->told_mtu == rules->mtu;
+}
+
+/* The MTU of a link that refuses or cuts is that of the sender's own interface. One further on is
+ * known once it was told, and a black hole never tells. */
+kirim_err ki_sim_path_mtu(struct ki_reactor *r, struct ki_port *p, const struct kirim_addr *peer,
+                          uint32_t *out)
+{
+    const struct ki_sim_port *port = (const struct ki_sim_port *)p;
+    struct ki_sim_route route;
+    (void)r;
+    const kirim_err err = ki_sim_route_find(port->host, peer, port->may_broadcast, &route);
+    if (err < 0) {
+        return err;
+    }
+    if (route.to == NULL) {
+        return KIRIM_EOPNOTSUPP; /* many, each with a path of its own */
+    }
+    const struct ki_sim_link *link = ki_sim_link_get(port->host, route.to);
+    if (link == NULL) {
+        return KIRIM_ENOMEM;
+    }
+    const struct kirim_sim_link *rules = ki_sim_link_rules(port->host, route.to, link);
+    const uint32_t action = rules->mtu_action;
+    const bool is_known = action == KIRIM_SIM_MTU_ERROR || action == KIRIM_SIM_MTU_FRAGMENT ||
+                          is_mtu_told(link, rules);
+    const uint32_t largest = kirim_addr_family(peer) == KIRIM_IPV4
+                                 ? KIRIM_PAYLOAD_IPV4_BYTES_MAX + UDP_HEADER + IPV4_HEADER
+                                 : KIRIM_PAYLOAD_IPV6_BYTES_MAX + UDP_HEADER + IPV6_HEADER;
+    *out = is_known && rules->mtu != 0 ? rules->mtu : largest;
     return KIRIM_OK;
 }
 
@@ -89,13 +130,14 @@ static kirim_err check_size(struct ki_sim_port *p, const struct ki_entry *e, str
         return KIRIM_OK;
     }
     const uint32_t action = out->rules->mtu_action;
-    const bool is_whole_or_not =
-        e->control != NULL && (e->control->flags & KIRIM_CONTROL_DONT_FRAGMENT) != 0;
-    if (action == KIRIM_SIM_MTU_FRAGMENT && !is_whole_or_not) {
+    const bool is_whole = p->is_whole || (e->control != NULL &&
+                                          (e->control->flags & KIRIM_CONTROL_DONT_FRAGMENT) != 0);
+    if (action == KIRIM_SIM_MTU_FRAGMENT && !is_whole) {
         out->is_too_large = false;
         return KIRIM_OK;
     }
-    if (action == KIRIM_SIM_MTU_REPORT || action == KIRIM_SIM_MTU_BLACK_HOLE) {
+    const bool is_told = is_whole && !p->is_probing && is_mtu_told(out->route->link, out->rules);
+    if ((action == KIRIM_SIM_MTU_REPORT && !is_told) || action == KIRIM_SIM_MTU_BLACK_HOLE) {
         return KIRIM_OK;
     }
     p->host->sim->stats.too_large++;
@@ -145,6 +187,29 @@ static void gather(uint8_t *out, const struct ki_entry *e)
     }
 }
 
+static uint32_t ttl_of(const struct ki_sim_port *p, const struct kirim_control *control)
+{
+    if (control != NULL && control->ttl != 0) {
+        return control->ttl;
+    }
+    return kirim_addr_is_multicast(&p->route.dest) ? p->group_ttl : (uint32_t)KI_SIM_TTL;
+}
+
+/* What the receiver is told it was sent to. For a broadcast that is the address that would answer
+ * it, as on Linux: a broadcast address is nobody's source. */
+static struct kirim_addr local_of(const struct ki_sim_route *route)
+{
+    struct kirim_addr local = route->dest;
+    if (route->is_for_many && !kirim_addr_is_multicast(&local)) {
+        local = route->source;
+        if (route->to != route->link->from) {
+            (void)ki_sim_host_source(route->to, KIRIM_IPV4, &local);
+        }
+        kirim_addr_set_port(&local, kirim_addr_port(&route->dest));
+    }
+    return local;
+}
+
 static void fill(struct ki_sim_packet *pk, const struct launch *l, const struct ki_entry *e)
 {
     const struct kirim_control *control = e->control;
@@ -155,14 +220,15 @@ static void fill(struct ki_sim_packet *pk, const struct launch *l, const struct 
         .to = l->route->to,
         .source = l->source,
         .dest = l->route->dest,
-        .arrival = { .local = l->route->dest,
+        .arrival = { .local = local_of(l->route),
                      .ifindex = KI_SIM_IFINDEX,
-                     .ttl = control != NULL && control->ttl != 0 ? control->ttl : KI_SIM_TTL },
+                     .ttl = l->ttl,
+                     .dscp = control != NULL ? control->dscp : 0 },
         .bytes = e->bytes,
         .room_class = room_class,
         .charge = ki_sim_charge(e->bytes),
         .ecn = control != NULL ? control->ecn : 0,
-        .is_broadcast = l->route->is_broadcast,
+        .is_for_many = l->route->is_for_many,
     };
     gather(pk->data, e);
     ki_sim_packet_mark(pk);
@@ -208,7 +274,8 @@ static void meet_faults(struct kirim_sim *sim, const struct launch *l, struct ki
                               : l->is_too_large ? KI_SIM_NOTE_TOO_LARGE
                                                 : KI_SIM_NOTE_CORRUPTED;
         ki_sim_note(sim, note, pk);
-        if (note == KI_SIM_NOTE_TOO_LARGE && rules->mtu_action == KIRIM_SIM_MTU_REPORT) {
+        if (note == KI_SIM_NOTE_TOO_LARGE && rules->mtu_action == KIRIM_SIM_MTU_REPORT &&
+            !pk->is_for_many) { /* RFC 1122, section 3.2.2: no report about what many get */
             pk->err = KIRIM_EMSGSIZE;
             pk->path_mtu = rules->mtu;
             send_report(sim, pk, later(sim->now_ns, rules->delay_ns));
@@ -227,21 +294,26 @@ static void meet_faults(struct kirim_sim *sim, const struct launch *l, struct ki
     }
 }
 
+static bool is_double(const struct launch *l, const struct ki_sim_verdict *v)
+{
+    return v->is_duplicate && !v->is_lost && !v->is_corrupt && !l->is_too_large &&
+           !l->rules->is_down;
+}
+
 /* Everything is known and permitted: memory is all that can still be missing. */
 static kirim_err launch(struct ki_sim_port *p, const struct launch *l, const struct ki_entry *e)
 {
     struct kirim_sim *sim = p->host->sim;
     struct ki_sim_link *link = l->route->link;
     const struct ki_sim_verdict v = ki_sim_link_decide(l->rules, link->key, link->ordinal);
-    const bool is_double =
-        v.is_duplicate && !v.is_lost && !v.is_corrupt && !l->is_too_large && !l->rules->is_down;
+    const bool is_twice = is_double(l, &v);
     struct ki_sim_packet *pk = ki_sim_packet_alloc(sim, e->bytes);
     if (pk == NULL) {
         return KIRIM_ENOBUFS;
     }
     fill(pk, l, e);
-    struct ki_sim_packet *copy = is_double ? ki_sim_packet_copy(sim, pk) : NULL;
-    if ((is_double && copy == NULL) || !ki_sim_queue_reserve(sim, 2)) {
+    struct ki_sim_packet *copy = is_twice ? ki_sim_packet_copy(sim, pk) : NULL;
+    if ((is_twice && copy == NULL) || !ki_sim_queue_reserve(sim, 2)) {
         goto fail_packets;
     }
     link->ordinal++;
@@ -257,6 +329,121 @@ fail_packets:
     return KIRIM_ENOBUFS;
 }
 
+/* ---- to many --------------------------------------------------------------------------------- */
+
+/* Aims at one of the many hosts. */
+static kirim_err aim(struct ki_sim_port *p, struct kirim_sim_host *to, struct launch *l)
+{
+    struct ki_sim_route *route = &l->aimed;
+    *route = p->route;
+    route->to = to;
+    route->link = ki_sim_link_get(p->host, to);
+    if (route->link == NULL) {
+        return KIRIM_ENOBUFS;
+    }
+    l->route = route;
+    l->rules = ki_sim_link_rules(p->host, to, route->link);
+    return KIRIM_OK;
+}
+
+static struct ki_sim_verdict decide(const struct launch *l)
+{
+    return ki_sim_link_decide(l->rules, l->route->link->key, l->route->link->ordinal);
+}
+
+/* Makes the packet for one host and puts it before those of `*list`; behind it stands the second
+ * one if its link doubles it. */
+static kirim_err prepare_host(struct ki_sim_port *p, const struct ki_entry *e,
+                              struct kirim_sim_host *to, struct launch *l,
+                              struct ki_sim_packet **list)
+{
+    struct kirim_sim *sim = p->host->sim;
+    kirim_err err = aim(p, to, l);
+    if (err < 0 || (err = check_size(p, e, l)) < 0) {
+        return err;
+    }
+    struct ki_sim_packet *pk = ki_sim_packet_alloc(sim, e->bytes);
+    if (pk == NULL) {
+        return KIRIM_ENOBUFS;
+    }
+    fill(pk, l, e);
+    const struct ki_sim_verdict v = decide(l);
+    const bool is_twice = is_double(l, &v);
+    struct ki_sim_packet *copy = is_twice ? ki_sim_packet_copy(sim, pk) : NULL;
+    pk->next = *list;
+    *list = pk;
+    if (copy != NULL) {
+        copy->next = pk->next;
+        pk->next = copy;
+    }
+    return is_twice && copy == NULL ? KIRIM_ENOBUFS : KIRIM_OK;
+}
+
+/* Everything is there: each packet enters its link. */
+static void launch_list(struct ki_sim_port *p, const struct ki_entry *e, struct launch *l,
+                        struct ki_sim_packet *list)
+{
+    while (list != NULL) {
+        struct ki_sim_packet *pk = list;
+        struct ki_sim_packet *copy = NULL;
+        list = pk->next;
+        (void)aim(p, pk->to, l);
+        (void)check_size(p, e, l);
+        const struct ki_sim_verdict v = decide(l);
+        if (is_double(l, &v) && list != NULL) {
+            copy = list;
+            list = copy->next;
+        }
+        l->route->link->ordinal++;
+        meet_faults(p->host->sim, l, pk, copy, &v);
+    }
+}
+
+static void drop_list(struct kirim_sim *sim, struct ki_sim_packet *list)
+{
+    while (list != NULL) {
+        struct ki_sim_packet *pk = list;
+        list = pk->next;
+        ki_sim_packet_free(sim, pk);
+    }
+}
+
+/* Sends a datagram to every host that hears it, in the order in which they joined the world: to
+ * none, perhaps, and then it has left all the same. It is sent once, whoever gets it. */
+static kirim_err fan_out(struct ki_sim_port *p, const struct ki_entry *e, struct launch *l)
+{
+    struct kirim_sim *sim = p->host->sim;
+    struct ki_sim_packet *list = NULL;
+    kirim_err err = aim(p, p->host, l);
+    struct ki_sim_packet *whole = err < 0 ? NULL : ki_sim_packet_alloc(sim, e->bytes);
+    if (whole == NULL) {
+        return KIRIM_ENOBUFS;
+    }
+    fill(whole, l, e);
+    size_t count = 0;
+    for (struct kirim_sim_host *to = sim->first_host; to != NULL && err == KIRIM_OK;
+         to = to->next) {
+        if (ki_sim_host_hears(to, p, &whole->dest, &whole->source, l->ttl)) {
+            err = prepare_host(p, e, to, l, &list);
+            count += 2; /* with its second one */
+        }
+    }
+    if (err == KIRIM_OK && !ki_sim_queue_reserve(sim, count)) {
+        err = KIRIM_ENOBUFS;
+    }
+    if (err == KIRIM_OK) {
+        p->tx_used += whole->charge;
+        ki_sim_note(sim, KI_SIM_NOTE_SENT, whole);
+        launch_list(p, e, l, list);
+    } else {
+        drop_list(sim, list);
+    }
+    ki_sim_packet_free(sim, whole);
+    return err;
+}
+
+/* ---- out of the queue ------------------------------------------------------------------------ */
+
 static kirim_err submit_one(struct ki_sim_port *p, const struct ki_entry *e)
 {
     const bool has_peer = kirim_addr_family(&e->peer) != KIRIM_FAMILY_NONE;
@@ -265,6 +452,14 @@ static kirim_err submit_one(struct ki_sim_port *p, const struct ki_entry *e)
     kirim_err err = check_family(p, dest);
     if (err < 0 || (err = take_route(p, dest)) < 0) {
         return err;
+    }
+    l.ttl = ttl_of(p, e->control);
+    if (p->route.to == NULL) {
+        if ((err = choose_source(p, e->control, &l.source)) < 0 ||
+            (err = check_room(p, ki_sim_charge(e->bytes))) < 0) {
+            return err;
+        }
+        return fan_out(p, e, &l);
     }
     l.rules = ki_sim_link_rules(p->host, p->route.to, p->route.link);
     if ((err = choose_source(p, e->control, &l.source)) < 0 || (err = check_size(p, e, &l)) < 0 ||
@@ -321,7 +516,7 @@ void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
         ki_sim_packet_free(sim, pk);
         return;
     }
-    if (pk->is_broadcast) {
+    if (pk->is_for_many) {
         spread(sim, pk);
         return;
     }
@@ -339,8 +534,11 @@ void ki_sim_report_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
 {
     struct ki_sim_port *p =
         pk->from->reactor == NULL ? NULL : ki_sim_port_find(pk->from, &pk->source, &pk->dest);
-    const bool is_for_all = pk->path_mtu != 0 || KI_SIM_REPORTS_TO_UNCONNECTED != 0;
-    if (p == NULL || (!is_for_all && kirim_addr_family(&p->port.remote) == KIRIM_FAMILY_NONE)) {
+    if (p != NULL && pk->path_mtu != 0) {
+        /* It is there: the datagram has crossed it. */
+        ki_sim_link_get(pk->from, pk->to)->told_mtu = pk->path_mtu;
+    }
+    if (p == NULL || (p->is_deaf && kirim_addr_family(&p->port.remote) == KIRIM_FAMILY_NONE)) {
         ki_sim_packet_free(sim, pk);
         return;
     }

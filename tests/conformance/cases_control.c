@@ -137,19 +137,6 @@ static void refuses_an_unknown_interface(struct ks *t)
     KS_EXPECT_END(b, a);
 }
 
-static void refuses_trains_it_cannot_make(struct ks *t)
-{
-    struct ks_node *a = ks_node(t);
-    struct ks_node *b = ks_node(t);
-    const struct kirim_buf one = { bytes, 60 };
-    const struct kirim_msg msg = { &one, &b->addr, NULL, 1, 20 };
-    if ((t->caps & KIRIM_CAP_TRAINS) == 0) {
-        KS_ERR(KIRIM_EOPNOTSUPP, ks_post_msg(a, &msg, t->mode, NULL));
-        KS_ERR(KIRIM_EOPNOTSUPP, ks_post_msg(a, &msg, t->mode, ks_op(t, 0)));
-    }
-    KS_EXPECT_END(b, a);
-}
-
 static void refuses_other_sizes(struct ks *t)
 {
     struct ks_node *a = ks_node(t);
@@ -263,43 +250,153 @@ static void source_by_destination(struct ks *t)
     KS_UNTIL(t, v6->rx_count == 2);
 }
 
-/* What was said of a datagram arrives with it, where the peer asked to be told. */
+/* What was said of a datagram arrives with it, where the peer asked to be told: the last one. */
+struct seen {
+    uint32_t ecn, dscp, ttl;
+    uint64_t time_ns;
+    uint64_t now_ns; /* in the callback */
+};
+
 static void look_at_arrival(struct ks_node *n, const struct kirim_batch *batch)
 {
-    struct kirim_control *seen = n->ctx;
-    const struct kirim_datagram *d = kirim_batch_at(batch, 0);
-    KS_EQ(1, batch->count);
-    seen->ecn = d->ecn;
-    seen->ttl = d->arrival != NULL ? (uint8_t)d->arrival->ttl : 0;
+    struct seen *seen = n->ctx;
+    const struct kirim_datagram *d = kirim_batch_at(batch, batch->count - 1);
+    *seen = (struct seen){ .ecn = d->ecn, .now_ns = kirim_loop_now(n->t->loop) };
+    if (d->arrival != NULL) {
+        seen->dscp = d->arrival->dscp;
+        seen->ttl = d->arrival->ttl;
+        seen->time_ns = d->arrival->time_ns;
+    }
 }
 
-static void ecn_and_ttl_cross(struct ks *t)
+/* An endpoint that asks to be told, at this address. */
+static struct ks_node *listener(struct ks *t, const struct kirim_addr *local, uint32_t flags,
+                                struct seen *seen)
 {
     struct kirim_endpoint_options options = ks_endpoint_options(t);
-    struct kirim_control seen = KIRIM_CONTROL_INIT;
-    struct ks_node *a = ks_node(t);
-    options.flags = KIRIM_ENDPOINT_RECEIVE_CONTROL;
-    struct ks_node *b = ks_node_with(t, &options);
-    b->ctx = &seen;
-    b->on_received = look_at_arrival;
-    for (uint8_t ecn = 0; ecn <= 3; ecn++) {
+    options.flags = flags;
+    if (local != NULL) {
+        options.local = *local;
+    }
+    struct ks_node *n = ks_node_with(t, &options);
+    n->ctx = seen;
+    n->on_received = look_at_arrival;
+    return n;
+}
+
+/* Sends marked datagrams to `to` until each value has crossed, then one of which nothing is said.
+ */
+static void marks_cross(struct ks_node *a, struct ks_node *b, const struct kirim_addr *to)
+{
+    static const uint8_t dscps[4] = { 0, 1, 46, 63 };
+    const struct seen *seen = b->ctx;
+    struct ks *t = a->t;
+    for (uint8_t i = 0; i <= 3; i++) {
         const struct kirim_buf one = { bytes, 8 };
         struct kirim_control control = KIRIM_CONTROL_INIT;
-        const struct kirim_msg msg = { &one, &b->addr, &control, 1, 0 };
-        control.ecn = ecn;
-        control.dscp = 10;
-        control.ttl = (uint8_t)(7 + ecn);
+        const struct kirim_msg msg = { &one, to, &control, 1, 0 };
+        control.ecn = i;
+        control.dscp = dscps[i];
+        control.ttl = (uint8_t)(7 + i);
         KS_OK(ks_post_msg(a, &msg, t->mode, NULL));
-        KS_UNTIL(t, b->rx_count == (size_t)ecn + 1);
-        KS_EQ(ecn, seen.ecn);
-        KS_EQ(7 + ecn, seen.ttl);
+        KS_UNTIL(t, b->rx_count == (size_t)i + 1);
+        KS_EQ(i, seen->ecn);
+        KS_EQ(dscps[i], seen->dscp);
+        KS_EQ(7 + i, seen->ttl);
     }
-    /* And of the next one nothing is said. */
-    KS_SEND(a, bytes, 8, &b->addr);
+    KS_SEND(a, bytes, 8, to);
     KS_UNTIL(t, b->rx_count == 5);
-    KS_EQ(0, seen.ecn);
-    KS_CHECK(seen.ttl > 10);
+    KS_EQ(0, seen->ecn);
+    KS_EQ(0, seen->dscp);
+    KS_CHECK(seen->ttl > 10);
 }
+
+static void ecn_dscp_and_ttl_cross(struct ks *t)
+{
+    struct seen seen;
+    struct ks_node *a = ks_node(t);
+    struct ks_node *b = listener(t, NULL, KIRIM_ENDPOINT_RECEIVE_CONTROL, &seen);
+    marks_cross(a, b, &b->addr);
+}
+
+/* IPv4 between endpoints with both stacks takes what is said of IPv4, out and in. */
+static void ecn_dscp_and_ttl_cross_mapped(struct ks *t)
+{
+    const struct kirim_addr wildcard = ks_wildcard(KIRIM_IPV6, 0);
+    struct kirim_endpoint_options options = ks_endpoint_options(t);
+    struct seen seen;
+    options.local = wildcard;
+    options.flags = KIRIM_ENDPOINT_DUAL_STACK;
+    struct ks_node *a = ks_node_with(t, &options);
+    struct ks_node *b =
+        listener(t, &wildcard, KIRIM_ENDPOINT_RECEIVE_CONTROL | KIRIM_ENDPOINT_DUAL_STACK, &seen);
+    const struct kirim_addr to = ks_loopback(KIRIM_IPV4, kirim_addr_port(&b->addr));
+    marks_cross(a, b, &to);
+    KS_EQ(KIRIM_IPV4, kirim_addr_family(&b->rx[0].peer));
+    KS_CHECK(kirim_addr_equal(&to, &b->rx[0].local));
+}
+
+static void nobody_asked(struct ks *t)
+{
+    struct seen seen;
+    struct ks_node *a = ks_node(t);
+    struct ks_node *b = listener(t, NULL, 0, &seen);
+    const struct kirim_buf one = { bytes, 8 };
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    const struct kirim_msg msg = { &one, &b->addr, &control, 1, 0 };
+    control.ecn = 3;
+    control.dscp = 63;
+    control.ttl = 9;
+    KS_OK(ks_post_msg(a, &msg, t->mode, NULL));
+    KS_UNTIL(t, b->rx_count == 1);
+    KS_EQ(0, seen.ecn | seen.dscp | seen.ttl);
+    KS_CHECK(seen.time_ns == 0);
+}
+
+/* ---- when it arrived ------------------------------------------------------------------------- */
+
+static void time_is_told(struct ks *t)
+{
+    struct seen seen;
+    struct ks_node *a = ks_node(t);
+    struct ks_node *b = listener(t, NULL, KIRIM_ENDPOINT_RECEIVE_CONTROL, &seen);
+    for (size_t i = 1; i <= 5; i++) {
+        const uint64_t before_ns = kirim_loop_now(t->loop);
+        KS_SEND(a, bytes, 8, &b->addr);
+        KS_UNTIL(t, b->rx_count == i);
+        KS_CHECK(seen.time_ns >= before_ns);
+        KS_CHECK(seen.time_ns <= seen.now_ns);
+        KS_CHECK(seen.now_ns <= kirim_loop_now(t->loop));
+    }
+}
+
+static void send_to_the_other(struct ks_node *n, const struct kirim_batch *batch)
+{
+    (void)batch;
+    const struct ks_node *other = n->ctx;
+    (void)kirim_loop_now(n->t->loop); /* from here on the turn has its time */
+    n->t->mode = KIRIM_SEND_NOW;
+    KS_SEND(n, bytes, 8, &other->addr);
+}
+
+/* What comes in during a turn comes in at the turn's own time, as that stands still. */
+static void time_is_never_ahead(struct ks *t)
+{
+    struct seen seen;
+    struct ks_node *a = ks_node(t);
+    struct ks_node *first = ks_node(t);
+    struct ks_node *second = listener(t, NULL, KIRIM_ENDPOINT_RECEIVE_CONTROL, &seen);
+    first->ctx = second;
+    first->on_received = send_to_the_other;
+    for (size_t i = 0; i < 20; i++) {
+        KS_SEND(a, bytes, 8, &first->addr);
+        KS_SEND(a, bytes, 8, &second->addr);
+        KS_UNTIL(t, second->rx_count == 2 * i + 2);
+        KS_CHECK(seen.time_ns != 0 && seen.time_ns <= seen.now_ns);
+    }
+}
+
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void reply_to_it(struct ks_node *n, const struct kirim_batch *batch)
 {
@@ -307,25 +404,61 @@ static void reply_to_it(struct ks_node *n, const struct kirim_batch *batch)
 }
 
 /* A wildcard endpoint was asked by one of its host's addresses, and answers by it. */
-static void reply_leaves_from_the_address_that_was_asked(struct ks *t)
+static void is_answered_from(struct ks *t, struct ks_node *b, struct kirim_addr asked)
 {
-    static const uint8_t other[4] = { 127, 0, 0, 2 };
     struct kirim_endpoint_options options = ks_endpoint_options(t);
-    options.local = ks_wildcard(KIRIM_IPV4, 0);
-    struct ks_node *b = ks_node_with(t, &options);
-    struct ks_node *a = ks_node(t);
-    const struct kirim_addr asked = kirim_addr_ipv4(other, kirim_addr_port(&b->addr));
+    options.local = ks_loopback(kirim_addr_family(&asked), 0);
+    struct ks_node *a = ks_node_with(t, &options);
+    kirim_addr_set_port(&asked, kirim_addr_port(&b->addr));
     b->on_received = reply_to_it;
     KS_SEND(a, "hello", 5, &asked);
     KS_EXPECT(a, "hello", 5);
     KS_CHECK(kirim_addr_equal(&asked, &a->rx[0].peer));
 }
 
+static struct ks_node *wildcard_node(struct ks *t, int family, uint32_t flags)
+{
+    struct kirim_endpoint_options options = ks_endpoint_options(t);
+    options.local = ks_wildcard(family, 0);
+    options.flags = flags;
+    return ks_node_with(t, &options);
+}
+
+static void reply_leaves_from_ipv4(struct ks *t)
+{
+    static const uint8_t others[][4] = { { 127, 0, 0, 2 }, { 127, 0, 0, 9 }, { 127, 0, 0, 1 } };
+    struct ks_node *b = wildcard_node(t, KIRIM_IPV4, 0);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        is_answered_from(t, b, kirim_addr_ipv4(others[i], 0));
+    }
+}
+
+static void reply_leaves_from_ipv6(struct ks *t)
+{
+    is_answered_from(t, wildcard_node(t, KIRIM_IPV6, 0), ks_loopback(KIRIM_IPV6, 0));
+}
+
+static void reply_leaves_from_dual_stack(struct ks *t)
+{
+    static const uint8_t other[4] = { 127, 0, 0, 9 };
+    struct ks_node *b = wildcard_node(t, KIRIM_IPV6, KIRIM_ENDPOINT_DUAL_STACK);
+    is_answered_from(t, b, kirim_addr_ipv4(other, 0));
+    is_answered_from(t, b, ks_loopback(KIRIM_IPV6, 0));
+}
+
+/* One that is bound has no choice, and its system none to refuse. */
+static void reply_of_a_bound_endpoint_names_no_source(struct ks *t)
+{
+    struct ks_node *b = ks_node(t);
+    is_answered_from(t, b, ks_loopback(t->family, 0));
+    for (size_t i = 0; i < t->spy->seen_count; i++) {
+        KS_CHECK(!t->spy->seen[i].has_control);
+    }
+}
+
 static const struct kc_case cases[] = {
     KC("fields_are_honoured_or_refused", "S10 S43", honours_or_refuses, KC_CHECKED, KC_MODES),
     KC("interface_is_refused_where_it_cannot_be_chosen", "S10 S43", refuses_an_unknown_interface,
-       KC_CHECKED, KC_MODES),
-    KC("train_is_refused_where_it_cannot_be_made", "S10 S43", refuses_trains_it_cannot_make,
        KC_CHECKED, KC_MODES),
     KC("control_data_of_another_size_is_understood_or_refused", "S10", refuses_other_sizes,
        KC_CHECKED, KC_MODES),
@@ -337,10 +470,24 @@ static const struct kc_case cases[] = {
             KC_MODES | KC_IPV6_ONLY, KIRIM_CAP_SOURCE),
     KC_CAPS("source_follows_the_destination_of_a_dual_stack_endpoint", "S9", source_by_destination,
             KC_LIVE, KC_MODES | KC_IPV6_ONLY, KIRIM_CAP_SOURCE | KIRIM_CAP_DUAL_STACK),
-    KC_CAPS("ecn_and_time_to_live_cross", "", ecn_and_ttl_cross, KC_LIVE, KC_MODES,
+    KC_CAPS("ecn_dscp_and_time_to_live_cross", "", ecn_dscp_and_ttl_cross, KC_LIVE, KC_MODES,
             KIRIM_CAP_ECN | KIRIM_CAP_TTL),
-    KC_CAPS("reply_leaves_from_the_address_that_was_asked", "S7",
-            reply_leaves_from_the_address_that_was_asked, KC_LIVE, KC_IPV4_ONLY, KIRIM_CAP_SOURCE),
+    KC_CAPS("ecn_dscp_and_time_to_live_of_ipv4_cross_between_dual_stacks", "S9",
+            ecn_dscp_and_ttl_cross_mapped, KC_LIVE, KC_MODES | KC_IPV6_ONLY,
+            KIRIM_CAP_ECN | KIRIM_CAP_TTL | KIRIM_CAP_DUAL_STACK),
+    KC("what_nobody_asked_for_is_not_told", "", nobody_asked, KC_LIVE, KC_MODES),
+    KC("time_of_an_arrival_lies_between_sending_and_receiving", "", time_is_told, KC_LIVE,
+       KC_MODES),
+    KC("time_of_an_arrival_is_never_later_than_the_loops", "", time_is_never_ahead, KC_LIVE, 0),
+    KC_CAPS("reply_leaves_from_the_address_that_was_asked", "S7", reply_leaves_from_ipv4, KC_LIVE,
+            KC_IPV4_ONLY, KIRIM_CAP_SOURCE),
+    KC_CAPS("reply_leaves_from_the_ipv6_address_that_was_asked", "S8", reply_leaves_from_ipv6,
+            KC_LIVE, KC_IPV6_ONLY, KIRIM_CAP_SOURCE),
+    KC_CAPS("reply_of_a_dual_stack_leaves_from_the_address_that_was_asked", "S9",
+            reply_leaves_from_dual_stack, KC_LIVE, KC_IPV6_ONLY,
+            KIRIM_CAP_SOURCE | KIRIM_CAP_DUAL_STACK),
+    KC("reply_of_a_bound_endpoint_names_no_source", "S7 S8",
+       reply_of_a_bound_endpoint_names_no_source, KC_SPY, KC_SPIED | KC_EXTRA),
     KC_MISSING("source_of_an_ipv4_datagram_is_no_matter_of_ipv6", "S7", KC_IPV6_ONLY, "family"),
     KC_MISSING("source_of_an_ipv6_datagram_is_no_matter_of_ipv4", "S8", KC_IPV4_ONLY, "family"),
     KC_MISSING("dual_stack_is_no_matter_of_ipv4", "S9", KC_IPV4_ONLY, "family"),

@@ -84,7 +84,7 @@ static void misuse_is_refused(struct ks *t)
     options.peer = ks_loopback(other, 9);
     KS_ERR(KIRIM_EINVAL, kirim_endpoint_open(t->loop, &options, &ep));
     options.peer = (struct kirim_addr){ { 0, 0, 0 } };
-    for (uint32_t bit = 256; bit != 0; bit <<= 1) {
+    for (uint32_t bit = KIRIM_ENDPOINT_TXTIME << 1; bit != 0; bit <<= 1) {
         options.flags = bit;
         KS_ERR(KIRIM_EINVAL, kirim_endpoint_open(t->loop, &options, &ep));
     }

@@ -119,21 +119,21 @@ static void close_aborts(struct ks *t)
 {
     struct ks_node *b;
     struct ks_node *a = open_slow(t, &b);
-    struct ks_op *ops[40];
+    struct ks_op *ops[120];
     size_t sent = 0;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 120; i++) {
         ops[i] = ks_op(t, 0);
         KS_ERR(KIRIM_PENDING, ks_send(a, bytes, sizeof bytes, &b->addr, ops[i]));
     }
     ks_node_close_and_wait(a);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 120; i++) {
         KS_EQ(1, ops[i]->done_count);
         KS_CHECK(ops[i]->err == KIRIM_OK || ops[i]->err == KIRIM_EABORTED);
         KS_CHECK(ops[i]->err == KIRIM_EABORTED || sent == (size_t)i);
         sent += ops[i]->err == KIRIM_OK;
     }
-    KS_CHECK(sent > 0 && sent < 40);
-    KS_EQ(40 - sent, a->last_stats.drops[KIRIM_DROP_CLOSED]);
+    KS_CHECK(sent > 0 && sent < 120);
+    KS_EQ(120 - sent, a->last_stats.drops[KIRIM_DROP_CLOSED]);
     KS_UNTIL(t, b->rx_count == sent);
 }
 

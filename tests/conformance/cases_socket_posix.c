@@ -406,7 +406,7 @@ static const struct kc_case cases[] = {
       .rows = "S39",
       .run = no_route_is_told,
       .kind = KC_LIVE,
-      .flags = KC_UNOPENED | KC_SYSTEM,
+      .flags = KC_UNOPENED | KC_SYSTEM | KC_EXTRA,
       .obstacle = kc_namespace_obstacle },
     KC_CAPS("handle_wakes_a_host", "", handle_wakes_a_host, KC_LIVE, 0, KIRIM_CAP_POLLABLE),
     KC("signal_handler_ends_a_run", "", signal_ends_a_run, KC_LIVE, 0),

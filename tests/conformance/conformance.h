@@ -45,7 +45,8 @@ struct kc_case {
     uint32_t caps; /* KIRIM_CAP_ bits without which it is skipped */
     int arg;       /* ks.arg */
     /* Why it cannot run here although the reactor could: a reason, or NULL. A reason that begins
-     * with "not-permitted" is one of this process, not of the reactor. May be NULL. */
+     * with "not-permitted" is one of this process, not of the reactor. Nothing stands in the way of
+     * a simulated network. May be NULL. */
     const char *(*obstacle)(void);
     const char *missing; /* not NULL: what this build lacks altogether; `run` is NULL */
 };
@@ -85,11 +86,13 @@ struct kc_subject {
 /* All subjects of this build; NULL ends them. Which file defines it is chosen by CMake. */
 extern const struct kc_subject *const kc_subjects[];
 
+extern const struct kc_subject kc_multicast;
 extern const struct kc_subject kc_close, kc_control, kc_error, kc_fairness, kc_guest, kc_late,
-    kc_loop, kc_mode, kc_op, kc_open, kc_order, kc_place, kc_pressure, kc_receive, kc_remote,
-    kc_send, kc_stats, kc_timer, kc_handover;
+    kc_loop, kc_mode, kc_mtu, kc_op, kc_open, kc_order, kc_pace, kc_place, kc_pressure, kc_receive,
+    kc_remote, kc_send, kc_stats, kc_timer, kc_train, kc_handover;
 /* Of one system only. */
-extern const struct kc_subject kc_slow, kc_socket, kc_system, kc_threads, kc_winsock;
+extern const struct kc_subject kc_icmp, kc_narrow, kc_slow, kc_socket, kc_system, kc_threads,
+    kc_train_system, kc_winsock;
 
 /* ---- expectations ---------------------------------------------------------------------------- */
 

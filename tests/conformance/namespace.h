@@ -17,6 +17,9 @@ void kc_namespace_enter(void);
 const char *kc_slow_network_obstacle(void);
 void kc_namespace_slow_down(uint32_t bytes_per_second);
 
+/* Makes it slow, and what waits for it more than so many bytes is lost. */
+void kc_namespace_choke(uint32_t bytes_per_second, uint32_t queue_bytes);
+
 /* Why a raw socket cannot be made, with or without a namespace, or NULL; and what is needed first.
  */
 const char *kc_raw_obstacle(void);

@@ -7,12 +7,10 @@
 #include "namespace.h"
 
 #include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,6 +18,10 @@
 #include <unistd.h>
 
 #include "plan.h"
+#include "support/netlink.h"
+
+/* Room for everything that a test may queue. */
+enum { QUEUE_BYTES = 4 * 1024 * 1024 };
 
 static bool enter(void)
 {
@@ -50,70 +52,33 @@ static bool can_make_raw(void)
 /* ---- a slow loopback ----------------------------------------------------------------------------
  */
 
-struct request {
-    struct nlmsghdr header;
-    struct tcmsg body;
-    uint8_t attributes[512];
-};
-
-/* Adds an attribute; returns where it lies, so that its length can be corrected. */
-static struct rtattr *add_attribute(struct request *r, uint16_t type, const void *data,
-                                    size_t bytes)
-{
-    const size_t at = NLMSG_ALIGN(r->header.nlmsg_len);
-    struct rtattr *attribute = (struct rtattr *)(void *)((uint8_t *)r + at);
-    attribute->rta_type = type;
-    attribute->rta_len = (uint16_t)RTA_LENGTH(bytes);
-    if (bytes > 0) {
-        memcpy(RTA_DATA(attribute), data, bytes);
-    }
-    r->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(attribute->rta_len));
-    return attribute;
-}
-
-/* Sends a request and reads the answer: 0, or a negative errno. */
-static int ask_kernel(const struct request *r)
-{
-    struct {
-        struct nlmsghdr header;
-        struct nlmsgerr error;
-        uint8_t rest[1024];
-    } answer;
-    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0) {
-        return -1;
-    }
-    const bool is_answered = send(fd, r, r->header.nlmsg_len, 0) > 0 &&
-                             recv(fd, &answer, sizeof answer, 0) > 0 &&
-                             answer.header.nlmsg_type == NLMSG_ERROR;
-    (void)close(fd);
-    return is_answered ? answer.error.error : -1;
-}
-
-/* Puts a token bucket in front of the loopback, with room for everything that a test may queue. */
-static bool slow_down(uint32_t bytes_per_second)
+/* Puts a token bucket in front of the loopback, with a queue of so many bytes. */
+static bool slow_down(uint32_t bytes_per_second, uint32_t queue_bytes)
 {
     const uint32_t burst_bytes = 4000;
-    struct request r;
-    struct tc_tbf_qopt bucket;
-    memset(&r, 0, sizeof r);
-    memset(&bucket, 0, sizeof bucket);
-    r.header.nlmsg_len = NLMSG_LENGTH(sizeof r.body);
-    r.header.nlmsg_type = RTM_NEWQDISC;
-    r.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-    r.body.tcm_family = AF_UNSPEC;
-    r.body.tcm_ifindex = (int)if_nametoindex("lo");
-    r.body.tcm_handle = 0x10000;
-    r.body.tcm_parent = TC_H_ROOT;
-    bucket.rate.rate = bytes_per_second;
-    bucket.rate.linklayer = TC_LINKLAYER_ETHERNET;
-    bucket.limit = 4 * 1024 * 1024;
-    (void)add_attribute(&r, TCA_KIND, "tbf", 4);
-    struct rtattr *options = add_attribute(&r, TCA_OPTIONS, NULL, 0);
-    (void)add_attribute(&r, TCA_TBF_PARMS, &bucket, sizeof bucket);
-    (void)add_attribute(&r, TCA_TBF_BURST, &burst_bytes, sizeof burst_bytes);
-    options->rta_len = (uint16_t)((uint8_t *)&r + r.header.nlmsg_len - (uint8_t *)options);
-    return ask_kernel(&r) == 0;
+    struct netlink_request r;
+    const struct tcmsg body = {
+        .tcm_family = AF_UNSPEC,
+        .tcm_ifindex = (int)if_nametoindex("lo"),
+        .tcm_handle = 0x10000,
+        .tcm_parent = TC_H_ROOT,
+    };
+    const struct tc_tbf_qopt bucket = {
+        .rate = { .rate = bytes_per_second, .linklayer = TC_LINKLAYER_ETHERNET },
+        .limit = queue_bytes,
+    };
+    netlink_begin(&r, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
+    (void)netlink_add(&r, TCA_KIND, "tbf", 4);
+    struct rtattr *options = netlink_add(&r, TCA_OPTIONS, NULL, 0);
+    (void)netlink_add(&r, TCA_TBF_PARMS, &bucket, sizeof bucket);
+    (void)netlink_add(&r, TCA_TBF_BURST, &burst_bytes, sizeof burst_bytes);
+    netlink_end(&r, options);
+    const int fd = netlink_open(0);
+    const bool is_slow = netlink_ask(fd, &r) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_slow;
 }
 
 /* ---- what a child can do ------------------------------------------------------------------------
@@ -121,7 +86,7 @@ static bool slow_down(uint32_t bytes_per_second)
 
 static bool enter_slow(void)
 {
-    return enter() && slow_down(1000000);
+    return enter() && slow_down(1000000, QUEUE_BYTES);
 }
 
 /* Whether a child can do it. */
@@ -162,7 +127,12 @@ const char *kc_slow_network_obstacle(void)
 
 void kc_namespace_slow_down(uint32_t bytes_per_second)
 {
-    KS_CHECK(slow_down(bytes_per_second));
+    KS_CHECK(slow_down(bytes_per_second, QUEUE_BYTES));
+}
+
+void kc_namespace_choke(uint32_t bytes_per_second, uint32_t queue_bytes)
+{
+    KS_CHECK(slow_down(bytes_per_second, queue_bytes));
 }
 
 void kc_namespace_enter(void)

@@ -58,7 +58,7 @@ static void find_skip(const struct kc_case *c, const struct probe *p, char *reas
         text = "system-calls";
     } else if (lacking != 0) {
         text = kirim_cap_name(lacking & (~lacking + 1));
-    } else if (c->obstacle != NULL) {
+    } else if (c->obstacle != NULL && (p->caps & KIRIM_CAP_VIRTUAL_TIME) == 0) {
         const char *obstacle = c->obstacle();
         text = obstacle != NULL ? obstacle : "";
     }

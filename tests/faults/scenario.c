@@ -17,10 +17,13 @@
 
 enum {
     BURST_COUNT = 70, /* more than one batch */
-    OP_COUNT = 4,
+    OP_COUNT = 5,
+    PARTY_COUNT = 4,
+    LONELY_COUNT = 6,
     TURNS_MAX = 400,
     TURNS_IDLE_MAX = 12, /* without progress, while a fault lasts */
     STEP_NS = 500000,
+    PACE_NS = 200000,
     PAYLOAD_BYTES = 8
 };
 
@@ -48,6 +51,8 @@ struct scene {
     struct party server; /* IPv4, bound to all, answers */
     struct party client; /* IPv4, connected to the server */
     struct party mirror; /* IPv6, sends to itself */
+    struct party lonely; /* IPv4, sends to nobody, and hears of it */
+    struct party nobody; /* IPv4, closed before anything is sent to it */
     struct task task[OP_COUNT];
     struct kirim_timer timer, owned_timer;
     struct kirim_post post;
@@ -211,6 +216,30 @@ static void open_parties(struct scene *s)
         open_party(s, &s->client, "127.0.0.1", &peer);
     }
     open_party(s, &s->mirror, "::1", NULL);
+    open_party(s, &s->lonely, "127.0.0.1", NULL);
+}
+
+/* Joins a group on the first interface, leaves it, and joins it again: each call finds what the one
+ * before has told. */
+static void use_groups(struct scene *s)
+{
+    struct kirim_membership m = KIRIM_MEMBERSHIP_INIT;
+    const struct kirim_multicast_options o = KIRIM_MULTICAST_OPTIONS_INIT;
+    struct kirim_endpoint *ep = s->server.ep;
+    if (ep == NULL) {
+        return;
+    }
+    FAULT_CHECK(kirim_addr_parse("239.1.2.3", &m.group) == KIRIM_OK);
+    m.ifindex = 1;
+    const bool is_joined = kirim_endpoint_join(ep, &m) == KIRIM_OK;
+    const kirim_err err = kirim_endpoint_leave(ep, &m);
+    FAULT_CHECK((is_joined && err == KIRIM_OK) || fault_plan.hit_count > 0);
+    FAULT_CHECK(is_joined || err == KIRIM_ENOENT);
+    const kirim_err again = kirim_endpoint_join(ep, &m);
+    const bool is_still_joined = is_joined && err != KIRIM_OK;
+    FAULT_CHECK(again == KIRIM_OK || fault_plan.hit_count > 0);
+    FAULT_CHECK((again == KIRIM_EEXIST) == is_still_joined);
+    FAULT_CHECK(kirim_endpoint_set_multicast(ep, &o) == KIRIM_OK || fault_plan.hit_count > 0);
 }
 
 static void start_others(struct scene *s)
@@ -236,11 +265,13 @@ static void start_others(struct scene *s)
 /* ---- sending ----------------------------------------------------------------------------------
  */
 
-static void send_with(struct party *p, const struct kirim_addr *to, struct task *t, uint32_t flags)
+static void send_with(struct party *p, const struct kirim_addr *to, struct task *t, uint32_t flags,
+                      uint64_t not_before_ns)
 {
     struct kirim_buf buf[3] = { { t->bytes, 3 }, { NULL, 0 }, { t->bytes + 3, PAYLOAD_BYTES - 3 } };
     struct kirim_control control = KIRIM_CONTROL_INIT;
     control.tag = 7;
+    control.not_before_ns = not_before_ns;
     const struct kirim_msg msg = { buf, to, &control, 3, 0 };
     memset(t->bytes, 0x5a, sizeof t->bytes);
     if (!kirim_op_is_pending(&t->op) &&
@@ -260,6 +291,22 @@ static void send_reserved(struct party *p, const struct kirim_addr *to)
     }
 }
 
+/* Datagrams that leave later, the last one first: two, and one with an operation. */
+static void send_paced(struct party *p, const struct kirim_addr *to, struct task *t)
+{
+    static uint8_t bytes[PAYLOAD_BYTES];
+    const uint64_t at_ns = kirim_loop_now(p->scene->loop) + PACE_NS;
+    struct kirim_buf one = { bytes, sizeof bytes };
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    const struct kirim_msg msg = { &one, to, &control, 1, 0 };
+    memset(bytes, 0x5a, sizeof bytes);
+    send_with(p, to, t, 0, at_ns);
+    for (uint64_t i = 1; i <= 2; i++) {
+        control.not_before_ns = at_ns - i;
+        (void)is_accepted(p, kirim_endpoint_send(p->ep, &msg, 0, NULL, NULL));
+    }
+}
+
 /* Datagrams of every form that needs no arrival. */
 static void send_all(struct scene *s, struct party *p, const struct kirim_addr *to)
 {
@@ -275,13 +322,33 @@ static void send_all(struct scene *s, struct party *p, const struct kirim_addr *
     }
     (void)is_accepted(p, kirim_endpoint_send(p->ep, &msg, 0, NULL, NULL));
     send_reserved(p, to);
-    send_with(p, to, &s->task[0], 0);
+    send_with(p, to, &s->task[0], 0, 0);
+    send_paced(p, to, &s->task[3]);
     (void)is_accepted(p, kirim_endpoint_send(p->ep, &msg, KIRIM_SEND_NOW, NULL, NULL));
-    send_with(p, to, &s->task[1], KIRIM_SEND_NOW);
+    send_with(p, to, &s->task[1], KIRIM_SEND_NOW, 0);
     (void)is_accepted(p, kirim_endpoint_send_to(p->ep, bytes, sizeof bytes, to));
     (void)kirim_endpoint_flush(p->ep);
-    send_with(p, to, &s->task[2], 0);
+    send_with(p, to, &s->task[2], 0, 0);
     (void)kirim_op_cancel(&s->task[2].op);
+}
+
+/* To where nobody listens: each report fails the next call on the socket. */
+static void send_to_nobody(struct scene *s)
+{
+    static const uint8_t bytes[PAYLOAD_BYTES] = { 0 };
+    struct party *p = &s->lonely;
+    open_party(s, &s->nobody, "127.0.0.1", NULL);
+    if (s->nobody.ep == NULL || p->ep == NULL) {
+        return;
+    }
+    FAULT_CHECK(kirim_endpoint_close(s->nobody.ep) == KIRIM_OK);
+    for (int i = 0; i < LONELY_COUNT; i++) {
+        (void)is_accepted(p, kirim_endpoint_send_to(p->ep, bytes, sizeof bytes, &s->nobody.addr));
+        (void)kirim_endpoint_flush(p->ep);
+    }
+    for (int i = 0; i < LONELY_COUNT; i++) {
+        (void)kirim_loop_step(s->loop, 0);
+    }
 }
 
 /* ---- turning ----------------------------------------------------------------------------------
@@ -364,12 +431,12 @@ static void check_party(const struct party *p, bool was_open)
     FAULT_CHECK(s->rx_datagrams == p->received_count);
 }
 
-static void check_scene(const struct scene *s, const bool was_open[3], bool has_calls)
+static void check_scene(const struct scene *s, const bool was_open[PARTY_COUNT], bool has_calls)
 {
-    const struct party *p[3] = { &s->server, &s->client, &s->mirror };
+    const struct party *p[PARTY_COUNT] = { &s->server, &s->client, &s->mirror, &s->lonely };
     uint64_t left_count = 0;
     uint64_t received_count = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < PARTY_COUNT; i++) {
         check_party(p[i], was_open[i]);
         left_count += p[i]->stats.tx_datagrams;
         received_count += p[i]->received_count;
@@ -391,7 +458,9 @@ static void play(struct scene *s, bool has_calls)
         s->task[i].op = (struct kirim_op)KIRIM_OP_INIT(on_done, NULL);
     }
     open_parties(s);
-    const bool was_open[3] = { s->server.ep != NULL, s->client.ep != NULL, s->mirror.ep != NULL };
+    const bool was_open[PARTY_COUNT] = { s->server.ep != NULL, s->client.ep != NULL,
+                                         s->mirror.ep != NULL, s->lonely.ep != NULL };
+    use_groups(s);
     start_others(s);
     send_all(s, &s->client, NULL);
     send_all(s, &s->mirror, &s->mirror.addr);
@@ -402,6 +471,7 @@ static void play(struct scene *s, bool has_calls)
         (void)kirim_endpoint_discard(s->mirror.ep, NULL);
     }
     settle(s);
+    send_to_nobody(s);
     if (s->client.ep != NULL) {
         (void)is_accepted(&s->client, kirim_endpoint_send_to(s->client.ep,
                                                              "\x5a\x5a\x5a\x5a\x5a"
@@ -411,6 +481,7 @@ static void play(struct scene *s, bool has_calls)
     }
     (void)kirim_loop_step(s->loop, 0);
     FAULT_CHECK(kirim_loop_close(s->loop) == KIRIM_OK);
+    FAULT_CHECK(s->nobody.ep == NULL);
     check_scene(s, was_open, has_calls);
 }
 
@@ -426,6 +497,7 @@ bool fault_run_scenario(const char *reactor)
     o.receive_slot_count = 64;
     o.datagram_bytes_max = 2048;
     const kirim_err err = kirim_loop_open(&o, &s->loop);
+    fault_plan.left_count = 0; /* what the reactor probed the system with is nobody's */
     if (err == KIRIM_OK) {
         play(s, has_calls);
     } else {

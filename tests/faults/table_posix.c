@@ -7,7 +7,10 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "posix_sys.h"
@@ -126,6 +129,25 @@ static int fault_close(int fd)
 /* ---- datagrams --------------------------------------------------------------------------------
  */
 
+/* How many datagrams a message of `bytes` is, if the system cuts or has joined them. */
+static uint64_t datagrams_of(const struct msghdr *msg, size_t bytes)
+{
+    struct msghdr copy = *msg; /* the macros take it without const, and do not write to it */
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c != NULL; c = CMSG_NXTHDR(&copy, c)) {
+        uint16_t out = 0;
+        int in = 0;
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
+            memcpy(&out, CMSG_DATA(c), sizeof out);
+            return (bytes + out - 1) / out;
+        }
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+            memcpy(&in, CMSG_DATA(c), sizeof in);
+            return (bytes + (size_t)in - 1) / (size_t)in;
+        }
+    }
+    return 1;
+}
+
 static int fault_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
                           struct timespec *limit)
 {
@@ -134,7 +156,9 @@ static int fault_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flag
     }
     const int n =
         ki_posix_sys_default.recvmmsg(fd, msgs, fd >= 0 ? cut(count) : count, flags, limit);
-    fault_plan.arrived_count += n > 0 ? (uint64_t)n : 0;
+    for (int i = 0; i < n; i++) {
+        fault_plan.arrived_count += datagrams_of(&msgs[i].msg_hdr, msgs[i].msg_len);
+    }
     return n;
 }
 
@@ -144,7 +168,9 @@ static int fault_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flag
         return -1;
     }
     const int n = ki_posix_sys_default.sendmmsg(fd, msgs, fd >= 0 ? cut(count) : count, flags);
-    fault_plan.left_count += n > 0 ? (uint64_t)n : 0;
+    for (int i = 0; i < n; i++) {
+        fault_plan.left_count += datagrams_of(&msgs[i].msg_hdr, msgs[i].msg_len);
+    }
     return n;
 }
 
@@ -154,7 +180,8 @@ static ssize_t fault_recvmsg(int fd, struct msghdr *msg, int flags)
         return -1;
     }
     const ssize_t n = ki_posix_sys_default.recvmsg(fd, msg, flags);
-    fault_plan.arrived_count += n >= 0;
+    const bool is_arrival = n >= 0 && (flags & MSG_ERRQUEUE) == 0;
+    fault_plan.arrived_count += is_arrival ? datagrams_of(msg, (size_t)n) : 0;
     return n;
 }
 
@@ -164,7 +191,7 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
         return -1;
     }
     const ssize_t n = ki_posix_sys_default.sendmsg(fd, msg, flags);
-    fault_plan.left_count += n >= 0;
+    fault_plan.left_count += n >= 0 ? datagrams_of(msg, (size_t)n) : 0;
     return n;
 }
 

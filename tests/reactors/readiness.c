@@ -31,6 +31,7 @@ void readiness_open(const char *reactor, const struct kirim_loop_options *option
     o.reactor = reactor;
     o.system_calls = script_table();
     ck_assert_int_eq(kirim_loop_open(&o, &loop), KIRIM_OK);
+    script_forget_counts();
     ck_assert_str_eq(kirim_loop_reactor(loop), reactor);
 }
 

@@ -201,7 +201,7 @@ START_TEST(timer_resolution_is_under_a_millisecond)
 {
     ck_assert_uint_lt(kirim_loop_timer_resolution_ns(readiness_loop()), NS_PER_MS);
     (void)fire_in(300000);
-    ck_assert_uint_gt(script_count(SCRIPT_EPOLL_PWAIT2), 1);
+    ck_assert_uint_gt(script_count(SCRIPT_EPOLL_PWAIT2), 0);
 }
 END_TEST
 

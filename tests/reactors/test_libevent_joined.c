@@ -52,6 +52,7 @@ static struct kirim_loop *join(void)
     o.reactor_context = base;
     o.system_calls = script_table();
     ck_assert_int_eq(kirim_loop_open(&o, &joined), KIRIM_OK);
+    script_forget_counts();
     return joined;
 }
 
@@ -321,6 +322,42 @@ START_TEST(send_before_the_dispatch_leaves_in_its_first_pass)
     ck_assert_uint_eq(sent_count(), 0);
     look();
     ck_assert_uint_eq(sent_count(), 1);
+}
+END_TEST
+
+static void host_sends_later(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    const struct kirim_msg msg = { NULL, &b.addr, &control, 0, 0 };
+    *(uint64_t *)arg = kirim_loop_now(loop) + 2 * NS_PER_MS;
+    control.not_before_ns = *(uint64_t *)arg;
+    ck_assert_int_eq(kirim_endpoint_send(a.ep, &msg, 0, NULL, NULL), KIRIM_OK);
+}
+
+static void end_of_paced(struct node *n)
+{
+    (void)n;
+    close_node(&a);
+    close_node(&b);
+}
+
+START_TEST(paced_send_of_the_host_leaves_when_it_is_due)
+{
+    uint64_t at_ns = 0;
+    open_node(loop, &a);
+    open_node(loop, &b);
+    b.hook = end_of_paced;
+    look();
+    call_in(0, host_sends_later, &at_ns);
+    look();
+    ck_assert_uint_ne(at_ns, 0);
+    ck_assert(sent_count() == 0 || kirim_loop_now(loop) >= at_ns);
+    dispatch();
+    ck_assert_uint_eq(sent_count(), 1);
+    ck_assert_uint_eq(b.received, 1);
+    ck_assert_uint_ge(kirim_loop_now(loop), at_ns);
 }
 END_TEST
 
@@ -721,6 +758,7 @@ START_TEST(child_that_reinitialises_closes_without_harm)
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     run_until(&x.fired_count, 1);
+    run_until(&b.received, 1); /* the child may have taken longer than the timer */
     ck_assert_uint_eq(b.received, 1);
     send_to(&a, &b);
     run_until(&b.received, 2);
@@ -734,6 +772,7 @@ static void add_cases(TCase *tcase)
     tcase_add_test(tcase, send_of_a_host_timer_leaves_in_the_same_pass);
     tcase_add_test(tcase, send_of_a_host_socket_leaves_in_the_same_pass);
     tcase_add_test(tcase, send_before_the_dispatch_leaves_in_its_first_pass);
+    tcase_add_test(tcase, paced_send_of_the_host_leaves_when_it_is_due);
     tcase_add_test(tcase, send_of_an_urgent_host_event_leaves_before_the_base_waits);
     tcase_add_test(tcase, wake_from_another_thread_needs_no_thread_support);
     tcase_add_test(tcase, wake_from_a_signal_handler_ends_the_wait);

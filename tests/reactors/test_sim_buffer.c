@@ -245,7 +245,7 @@ START_TEST(report_stands_in_line_with_datagrams)
 }
 END_TEST
 
-START_TEST(unconnected_endpoint_hears_nothing_of_a_closed_port)
+START_TEST(unconnected_endpoint_hears_of_a_closed_port)
 {
     struct net n;
     net_open(&n);
@@ -253,7 +253,23 @@ START_TEST(unconnected_endpoint_hears_nothing_of_a_closed_port)
     kit_send(a, "one", "10.0.0.2:9");
     net_run(&n);
     ck_assert_uint_eq(kit_stats(&n.k).no_port, 1);
-    ck_assert_uint_eq(a->failed_count, KI_SIM_REPORTS_TO_UNCONNECTED);
+    ck_assert_uint_eq(a->failed_count, 1);
+    kit_close(&n.k);
+}
+END_TEST
+
+START_TEST(endpoint_that_asks_for_no_reports_hears_of_its_peer_only)
+{
+    struct net n;
+    net_open(&n);
+    struct kit_end *a = kit_bind(n.a, "0.0.0.0:1", KIRIM_ENDPOINT_NO_ERROR_QUEUE);
+    struct kit_end *b = kit_connect(n.a, NULL, "10.0.0.2:9");
+    kit_send(a, "one", "10.0.0.2:9");
+    kit_send(b, "two", NULL);
+    net_run(&n);
+    ck_assert_uint_eq(kit_stats(&n.k).no_port, 2);
+    ck_assert_uint_eq(a->failed_count, 0);
+    ck_assert_uint_eq(b->failed_count, 1);
     kit_close(&n.k);
 }
 END_TEST
@@ -302,7 +318,8 @@ int main(void)
         { connected_endpoint_hears_of_each_datagram_that_met_a_closed_port, 0 },
         { endpoint_works_on_after_a_report, 0 },
         { report_stands_in_line_with_datagrams, 0 },
-        { unconnected_endpoint_hears_nothing_of_a_closed_port, 0 },
+        { unconnected_endpoint_hears_of_a_closed_port, 0 },
+        { endpoint_that_asks_for_no_reports_hears_of_its_peer_only, 0 },
         { report_does_not_pass_a_link_that_is_down, 0 },
         { report_for_an_endpoint_that_is_gone_is_nobody_elses, 0 },
         { NULL, 0 },

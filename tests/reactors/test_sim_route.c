@@ -53,8 +53,7 @@ static const struct route {
     { "127.0.0.1:1", "10.0.0.2:9", NULL, NULL, KIRIM_ENETUNREACH },
     { "0.0.0.0:1", "10.9.9.9:9", NULL, NULL, KIRIM_ENETUNREACH },
     { "[::]:1", "[2001:db8::99]:9", NULL, NULL, KIRIM_ENETUNREACH },
-    { "0.0.0.0:1", "224.0.0.1:9", NULL, NULL, KIRIM_ENETUNREACH },
-    { "[::]:1", "[ff02::1]:9", NULL, NULL, KIRIM_ENETUNREACH },
+    { "0.0.0.0:1", "224.0.0.1:9", "10.9.9.9", NULL, KIRIM_EADDRNOTAVAIL },
     { "0.0.0.0:1", "127.255.255.255:9", NULL, NULL, KIRIM_EACCES },
     { "0.0.0.0:1", "255.255.255.255:9", NULL, NULL, KIRIM_EACCES },
 };
@@ -155,6 +154,14 @@ START_TEST(link_local_peers_show_the_interface)
 }
 END_TEST
 
+/* What the first datagram of `end` tells of where it was sent to. */
+static void expect_local(const struct kit_end *end, const char *local)
+{
+    const struct kirim_addr wanted = kit_addr(local);
+    ck_assert_uint_ge(end->rx_count, 1);
+    ck_assert(kirim_addr_equal(&end->rx[0].local, &wanted));
+}
+
 START_TEST(broadcast_of_the_loopback_reaches_every_wildcard_of_the_host)
 {
     struct net n;
@@ -168,9 +175,35 @@ START_TEST(broadcast_of_the_loopback_reaches_every_wildcard_of_the_host)
     net_run(&n);
     kit_expect(first, "all", "127.0.0.1:1");
     kit_expect(second, "all", "127.0.0.1:1");
+    expect_local(first, "127.0.0.1:9");
     ck_assert_uint_eq(bound->rx_count, 0);
     ck_assert_uint_eq(sender->failed_count, 0);
-    ck_assert_int_eq(kit_try_send(sender, 1, "255.255.255.255:9", NULL), KIRIM_ENETUNREACH);
+    kit_close(&n.k);
+}
+END_TEST
+
+START_TEST(limited_broadcast_reaches_every_wildcard_of_the_network)
+{
+    struct net n;
+    net_open(&n);
+    struct kit_end *own = kit_bind(n.a, "0.0.0.0:9", SHARE);
+    struct kit_end *dual = kit_bind(n.b, "[::]:9", DUAL | SHARE);
+    struct kit_end *other = kit_bind(n.b, "0.0.0.0:9", SHARE);
+    struct kit_end *bound = kit_bind(n.b, "10.0.0.2:9", SHARE);
+    struct kit_end *sender = kit_bind(n.a, "0.0.0.0:1", KIRIM_ENDPOINT_BROADCAST);
+    struct kit_host *no_ipv4 = kit_host(&n.k, "six", "2001:db8::66", NULL);
+    struct kit_end *six = kit_bind(no_ipv4, "[::]:9", DUAL | KIRIM_ENDPOINT_BROADCAST);
+    kit_send(sender, "all", "255.255.255.255:9");
+    net_run(&n);
+    kit_expect(own, "all", "10.0.0.1:1");
+    kit_expect(dual, "all", "10.0.0.1:1");
+    kit_expect(other, "all", "10.0.0.1:1");
+    expect_local(own, "10.0.0.1:9"); /* the address that would answer */
+    expect_local(dual, "10.0.0.2:9");
+    ck_assert_uint_eq(bound->rx_count + six->rx_count, 0);
+    ck_assert_uint_eq(kit_stats(&n.k).sent, 1);
+    ck_assert_uint_eq(kit_stats(&n.k).delivered, 3);
+    ck_assert_int_eq(kit_try_send(six, 1, "255.255.255.255:9", NULL), KIRIM_ENETUNREACH);
     kit_close(&n.k);
 }
 END_TEST
@@ -266,6 +299,7 @@ int main(void)
         { host_sends_to_itself_from_the_address_it_sends_to, 0 },
         { link_local_peers_show_the_interface, 0 },
         { broadcast_of_the_loopback_reaches_every_wildcard_of_the_host, 0 },
+        { limited_broadcast_reaches_every_wildcard_of_the_network, 0 },
         { largest_datagrams_of_both_families_arrive_whole, 0 },
         { longer_than_expected_is_cut_and_says_so, 0 },
         { gathered_datagram_arrives_in_order, 0 },

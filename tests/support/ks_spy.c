@@ -38,7 +38,7 @@ static uint64_t read_entry(const struct ki_entry *e, uint32_t *number, const voi
     return digest;
 }
 
-static void write_down(const struct ki_port *p, const struct ki_entry *e)
+static void write_down(struct ki_reactor *r, const struct ki_port *p, const struct ki_entry *e)
 {
     if (spy->seen_count == KS_SPY_SEEN_MAX) {
         return;
@@ -52,6 +52,7 @@ static void write_down(const struct ki_port *p, const struct ki_entry *e)
     seen->status = e->status;
     seen->tx_flags = p->tx_flags;
     seen->op = e->op;
+    seen->at_ns = spy->inner->now(r);
     seen->peer = e->peer;
     seen->has_control = e->control != NULL;
     if (e->control != NULL) {
@@ -99,7 +100,7 @@ static void take_off(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e
         f->digest = read_entry(&e[i], &number, &first);
         if (spy->late_err_at != spy->flight_total) {
             struct ki_entry copy = e[i];
-            struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1 };
+            struct ki_refusal why = { KIRIM_EWOULDBLOCK, 0, 1, 0 };
             KS_EQ(1, spy->inner->submit(r, p, &copy, 1, &why));
             KS_EQ(KI_QUEUED, copy.status & KI_STATE);
             f->is_sent = true;
@@ -115,11 +116,11 @@ static uint32_t find_limit(uint32_t n, struct ki_refusal *why)
     uint32_t limit = n;
     if (spy->refuse_count > 0 && spy->refuse_skip < limit) {
         limit = spy->refuse_skip;
-        *why = (struct ki_refusal){ spy->refuse_err, spy->refuse_code, 1 };
+        *why = (struct ki_refusal){ spy->refuse_err, spy->refuse_code, 1, 0 };
     }
     if (spy->room < limit) {
         limit = spy->room;
-        *why = (struct ki_refusal){ KIRIM_EWOULDBLOCK, 0, n - limit };
+        *why = (struct ki_refusal){ KIRIM_EWOULDBLOCK, 0, n - limit, 0 };
     }
     return limit;
 }
@@ -137,16 +138,16 @@ static void count_passed(uint32_t n)
 static uint32_t spy_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                            struct ki_refusal *why)
 {
-    KS_CHECK(n >= 1 && n <= KI_BATCH_MAX);
+    KS_CHECK(n >= 1 && n <= KI_WINDOW_MAX);
     for (uint32_t i = 0; i < n; i++) {
         KS_EQ(KI_QUEUED, e[i].status & KI_STATE);
         KS_CHECK(e[i].buf_count >= 1);
     }
     spy->submit_count++;
-    struct ki_refusal own = { 0, 0, 0 };
+    struct ki_refusal own = { 0, 0, 0, 0 };
     const uint32_t limit = find_limit(n, &own);
     for (uint32_t i = 0; i < limit; i++) {
-        write_down(p, &e[i]);
+        write_down(r, p, &e[i]);
     }
     uint32_t taken = limit;
     if (spy->is_late && (p->tx_flags & KI_TX_NOW) == 0) {

@@ -29,6 +29,7 @@ struct ks_spy_seen {
     bool has_control;
     struct kirim_control control;
     uint32_t number; /* its first four bytes */
+    uint64_t at_ns;  /* the reactor's time when it was given it */
 };
 
 struct ks_spy_flight {

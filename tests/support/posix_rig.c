@@ -42,6 +42,7 @@ void rig_open(struct rig *rig, const char *name, const struct kirim_loop_options
     o.system_calls = script_table();
     memset(rig, 0, sizeof *rig);
     ck_assert_int_eq(kirim_loop_open(&o, &rig->loop), KIRIM_OK);
+    script_forget_counts();
     rig->ops = real_ops;
     rig->reactor = caught;
     rig->caps = kirim_loop_caps(rig->loop);
@@ -63,7 +64,11 @@ kirim_err rig_try_port(struct rig *rig, const struct kirim_endpoint_options *opt
     p->descriptor = KIRIM_NO_DESCRIPTOR;
     p->datagram_bytes_max =
         options->datagram_bytes_max != 0 ? options->datagram_bytes_max : UINT16_MAX;
+    p->wants_coalesced = (options->flags & KIRIM_ENDPOINT_NO_COALESCING) == 0;
     const kirim_err err = rig->ops->port_open(rig->reactor, p, options);
+    if (!rig->wants_trains) {
+        p->tx_segments_max = 1;
+    }
     if (err < 0) {
         ck_assert_int_eq(p->descriptor, KIRIM_NO_DESCRIPTOR);
         free(p);

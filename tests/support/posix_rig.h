@@ -18,6 +18,7 @@ struct rig {
     const struct ki_reactor_ops *ops;
     uint32_t caps;
     struct ki_ready ready;
+    bool wants_trains; /* else ports that are opened send each datagram by itself */
 };
 
 /* Opens a loop over the reactor `name`; `options` (or NULL) say the rest. */

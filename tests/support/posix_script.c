@@ -288,6 +288,13 @@ void script_reset(void)
     send_flags = 0;
 }
 
+void script_forget_counts(void)
+{
+    for (int i = 0; i < SCRIPT_CALL_COUNT; i++) {
+        lines[i].count = 0;
+    }
+}
+
 void script_answer(enum script_call call, int sys_err)
 {
     lines[call].answers[lines[call].answer_count++] = sys_err;

@@ -48,6 +48,9 @@ enum script_call {
 /* Forgets script and counts. */
 void script_reset(void);
 
+/* Forgets the counts of each kind: what the reactor probed the system with is nobody's. */
+void script_forget_counts(void);
+
 /* For kirim_loop_options.system_calls. */
 const struct ki_posix_sys *script_table(void);
 

@@ -54,6 +54,9 @@ struct script_refusal {
     uint32_t times;
     kirim_err err;
     int code;
+    bool is_stale;   /* the error is not the entry's own */
+    bool has_report; /* each refusal brings a report about `peer` with it */
+    struct kirim_addr peer;
 };
 
 struct script_arrival {
@@ -175,6 +178,10 @@ void script_arrive_error(struct script_port *sp, kirim_err err, int code,
 
 /* Refuses as script_refusal says, behind the refusals that are there. */
 void script_refuse(struct script_port *sp, uint32_t skip, uint32_t times, kirim_err err, int code);
+
+/* The same, and each refusal puts an error about `peer` in: its own, or one beside it. */
+void script_refuse_reporting(struct script_port *sp, uint32_t skip, uint32_t times, kirim_err err,
+                             const struct kirim_addr *peer, bool is_stale);
 
 /* Lets the flight at `index` end in the next wait; all of them. */
 void script_end(struct script_port *sp, size_t index, kirim_err err, int code);

@@ -7,7 +7,11 @@
 
 #include <string.h>
 
-enum { STATUS_KNOWN = KI_STATE | KI_LENT | KI_STORED | KI_RETRIED | KI_DONTROUTE | KI_COPIED };
+enum {
+    STALE_BITS = 15 * KI_STALE_ONE,
+    STATUS_KNOWN =
+        KI_STATE | KI_LENT | KI_STORED | KI_RETRIED | KI_DONTROUTE | KI_COPIED | STALE_BITS
+};
 
 #define RECORD_MARK 0x5c71ed00U
 
@@ -91,11 +95,11 @@ static uint32_t find_limit(const struct script_port *sp, uint32_t n, struct ki_r
     uint32_t limit = n;
     if (sp->refusal_count > 0 && first->skip < limit) {
         limit = first->skip;
-        *why = (struct ki_refusal){ first->err, first->code, 1 };
+        *why = (struct ki_refusal){ first->err, first->code, 1, first->is_stale };
     }
     if (sp->room < limit) {
         limit = sp->room;
-        *why = (struct ki_refusal){ KIRIM_EWOULDBLOCK, 11, n - limit };
+        *why = (struct ki_refusal){ KIRIM_EWOULDBLOCK, 11, n - limit, 0 };
     }
     return limit;
 }
@@ -167,12 +171,24 @@ static uint64_t find_floor(const struct script_port *sp)
     return i > 0 ? sp->sent[i - 1].number + 1 : 0;
 }
 
+/* The report that a stale refusal is about, or that a refusal has brought to light beside itself,
+ * waits in receive(). */
+static void tell_reports(struct script_port *sp, const struct ki_refusal *why)
+{
+    const struct script_refusal *first = &sp->refusals[0];
+    if (why->err != KIRIM_EWOULDBLOCK && first->has_report) {
+        script_arrive_error(sp, first->err, first->code, &first->peer, 0);
+        sp->port->errors_waiting = 1;
+        sp->was_ready = true;
+    }
+}
+
 static uint32_t on_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                           struct ki_refusal *why)
 {
     (void)r;
     struct script_port *sp = script_enter_port(p, 'S');
-    KS_CHECK(n >= 1 && n <= KI_BATCH_MAX);
+    KS_CHECK(n >= 1 && n <= KI_WINDOW_MAX);
     KS_EQ(0, p->tx_flags & ~(uint64_t)KI_TX_NOW);
     KS_CHECK(p->tx_number >= find_floor(sp));
     for (uint32_t i = 0; i < n; i++) {
@@ -180,7 +196,7 @@ static uint32_t on_submit(struct ki_reactor *r, struct ki_port *p, struct ki_ent
     }
     sp->submit_count++;
     p->tx_calls++;
-    struct ki_refusal own = { 0, 0, 0 };
+    struct ki_refusal own = { 0, 0, 0, 0 };
     const uint32_t limit = find_limit(sp, n, &own);
     for (uint32_t i = 0; i < limit; i++) {
         take(sp, &e[i], p->tx_number + i);
@@ -188,6 +204,7 @@ static uint32_t on_submit(struct ki_reactor *r, struct ki_port *p, struct ki_ent
     if (limit < n) {
         *why = own;
         sp->is_blocked |= own.err == KIRIM_EWOULDBLOCK;
+        tell_reports(sp, &own);
     }
     count_taken(sp, limit, limit < n && own.err != KIRIM_EWOULDBLOCK);
     script_leave(sp->script);
@@ -225,8 +242,18 @@ static void on_cancel(struct ki_reactor *r, struct ki_port *p, uint64_t number, 
 void script_refuse(struct script_port *sp, uint32_t skip, uint32_t times, kirim_err err, int code)
 {
     KS_CHECK(sp->refusal_count < SCRIPT_REFUSALS_MAX);
-    sp->refusals[sp->refusal_count] = (struct script_refusal){ skip, times, err, code };
+    sp->refusals[sp->refusal_count] =
+        (struct script_refusal){ .skip = skip, .times = times, .err = err, .code = code };
     sp->refusal_count++;
+}
+
+void script_refuse_reporting(struct script_port *sp, uint32_t skip, uint32_t times, kirim_err err,
+                             const struct kirim_addr *peer, bool is_stale)
+{
+    script_refuse(sp, skip, times, err, 111);
+    sp->refusals[sp->refusal_count - 1].peer = *peer;
+    sp->refusals[sp->refusal_count - 1].has_report = true;
+    sp->refusals[sp->refusal_count - 1].is_stale = is_stale;
 }
 
 void script_end(struct script_port *sp, size_t index, kirim_err err, int code)

@@ -24,6 +24,14 @@ enum {
         2 /**< The network reported an error about an earlier datagram to `peer`. */
 };
 
+/** Who reported an error. */
+enum {
+    KIRIM_ORIGIN_NONE = 0,  /**< Not told. */
+    KIRIM_ORIGIN_LOCAL = 1, /**< This host's own network stack. */
+    KIRIM_ORIGIN_ICMP = 2,  /**< An ICMP message; `icmp_type` and `icmp_code` are its own. */
+    KIRIM_ORIGIN_ICMPV6 = 3 /**< An ICMPv6 message; likewise. */
+};
+
 /** An event; lent until the callback returns. */
 struct kirim_event {
     uint32_t size;          /**< sizeof in the library that runs. */
@@ -33,8 +41,12 @@ struct kirim_event {
     int32_t system_code;    /**< The system's own code, for people to read; 0 if there was none. */
     uint64_t tag;           /**< Tag of the failed message's control data, or 0. */
     uint32_t
-        drop_reason;   /**< KIRIM_DROP_... of a failed send; of a peer's error it says nothing. */
-    uint32_t path_mtu; /**< Path MTU in bytes if the system told it, else 0. */
+        drop_reason;     /**< KIRIM_DROP_... of a failed send; of a peer's error it says nothing. */
+    uint32_t path_mtu;   /**< Path MTU in bytes if the system told it, else 0. */
+    uint8_t origin;      /**< KIRIM_ORIGIN_... of a peer's error. */
+    uint8_t icmp_type;   /**< Type of the ICMP message, if `origin` names one. */
+    uint8_t icmp_code;   /**< Its code. */
+    uint8_t ki_reserved; /**< 0. */
 };
 
 /**
@@ -77,10 +89,46 @@ enum {
     KIRIM_ENDPOINT_FORCE_BUFFERS = 16,
     /** The adopted socket is unbound: bind it to `local`. */
     KIRIM_ENDPOINT_BIND_ADOPTED = 32,
-    /** Arrivals tell ECN, TTL and time where the system can; it costs about 0.1 us a datagram. */
+    /** Arrivals tell ECN, DSCP, TTL and time where the system can; it costs about 0.2 us a
+     * datagram, half of it for the time. */
     KIRIM_ENDPOINT_RECEIVE_CONTROL = 64,
     /** Take the socket `adopt`; without this flag `adopt` is not read. */
-    KIRIM_ENDPOINT_ADOPT = 128
+    KIRIM_ENDPOINT_ADOPT = 128,
+    /** Order is kept for each peer, not for the endpoint: what a turn sends to one peer is brought
+     * together, so that it leaves in trains. Operations still end in any order. */
+    KIRIM_ENDPOINT_ORDER_PER_PEER = 256,
+    /** Trains that arrive coalesced are handed over as they are, one datagram with `segment_bytes`
+     * for each, whose `bytes` may be up to 65,535. */
+    KIRIM_ENDPOINT_WHOLE_TRAINS = 512,
+    /** No segmentation offload: every datagram leaves by itself. KIRIM_GSO=0 in the environment
+     * says the same for all endpoints. */
+    KIRIM_ENDPOINT_NO_TRAINS = 1024,
+    /** Arrivals are not coalesced by the system. KIRIM_GRO=0 in the environment says the same for
+     * all endpoints. */
+    KIRIM_ENDPOINT_NO_COALESCING = 2048,
+    /** What the network reports about earlier datagrams is not asked for: an endpoint that is
+     * connected hears of its peer only, another one of nobody. KIRIM_RECVERR=0 in the environment
+     * says the same for all endpoints on sockets. */
+    KIRIM_ENDPOINT_NO_ERROR_QUEUE = 4096,
+    /** Every datagram carries the don't-fragment bit; what is longer than the path MTU that the
+     * system knows is KIRIM_EMSGSIZE. Needs KIRIM_CAP_DONT_FRAGMENT. */
+    KIRIM_ENDPOINT_DONT_FRAGMENT = 8192,
+    /** The same, for protocols that find the path MTU out by themselves (RFC 8899): of what the
+     * system knows only the MTU of its own interface is a limit. Not both. */
+    KIRIM_ENDPOINT_PROBE_MTU = 16384,
+    /** The system keeps the not-before times (SO_TXTIME on CLOCK_MONOTONIC), not the loop. Say it
+     * only if every route that is used has the queue "fq", the one that keeps times of this clock:
+     * others send at once and tell nobody ("etf" wants another clock, and drops). "fq" drops what
+     * is more than its horizon ahead, 10 s by default, and what is over its limit for one socket,
+     * 100 datagrams by default. Where the system has no such option, and in the simulator, the open
+     * is KIRIM_EOPNOTSUPP. KIRIM_TXTIME=0 in the environment leaves the times to the loop. */
+    KIRIM_ENDPOINT_TXTIME = 32768
+};
+
+/** Who keeps the not-before times of an endpoint. */
+enum {
+    KIRIM_PACING_LOOP = 0,  /**< The loop: a datagram waits in the endpoint until its time. */
+    KIRIM_PACING_SYSTEM = 1 /**< The system: it is given the time with the datagram. */
 };
 
 /** What kirim_endpoint_descriptor() answers where there is no socket. */
@@ -185,6 +233,12 @@ KIRIM_API kirim_err kirim_endpoint_close(struct kirim_endpoint *ep);
  * are those lent by the running `received`. The buffer array, the destination and the control data
  * are always captured. Success does not mean delivered (S25).
  *
+ * *Paced* (control data with `not_before_ns`): a time that has passed changes nothing. Else, where
+ * the loop keeps the times (kirim_endpoint_pacing()), the datagram takes its place of the queue's
+ * bounds now and is posted when its time has come, in the order of (time, posting); others may
+ * leave before it. Lent bytes are copied then, and an operation's deadline may come first. Neither
+ * kirim_endpoint_flush() nor kirim_endpoint_close() sends what is not due; the latter drops it.
+ *
  * @param ep          Open endpoint.
  * @param msg         The message.
  * @param flags       KIRIM_SEND_... or 0; any other bit is KIRIM_EOPNOTSUPP.
@@ -194,7 +248,8 @@ KIRIM_API kirim_err kirim_endpoint_close(struct kirim_endpoint *ep);
  * @retval KIRIM_OK          Queued: accepted. NOW: the system has it.
  * @retval KIRIM_PENDING     With `op`: its callback will come, exactly once.
  * @retval KIRIM_EINVAL      NULL, an operation in flight (S19), a value out of range, a source or
- * peer of the wrong family, port 0, or KIRIM_SEND_LENT outside of `received`.
+ * peer of the wrong family, port 0, KIRIM_SEND_LENT outside of `received`, or KIRIM_SEND_NOW with a
+ * time that lies ahead and that the loop keeps.
  * @retval KIRIM_EFAULT      A NULL buffer or array with a length (S32).
  * @retval KIRIM_EMSGSIZE    Over kirim_endpoint_payload_bytes_max(), or over KIRIM_BUF_COUNT_MAX
  * buffers; nothing was queued (S6).
@@ -271,7 +326,8 @@ KIRIM_API kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t byt
  * @param ep     The endpoint that lent the room.
  * @param bytes  How many bytes were written, at most the room.
  * @param msg    Destination and control data; its `buf` and `buf_count` are NULL and 0. NULL:
- * connected, nothing to say.
+ * connected, nothing to say. With a time that lies ahead and that the loop keeps the bytes are
+ * copied.
  * @return As kirim_endpoint_send() in queued mode without an operation; also
  * @retval KIRIM_EINVAL  No valid reservation, more bytes than its room, or `msg` has buffers. A
  * reservation stays valid after a failure.
@@ -281,10 +337,10 @@ KIRIM_API kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t byte
                                           const struct kirim_msg *msg);
 
 /**
- * @brief Submits what is queued, now, as far as the system takes it.
+ * @brief Submits what is queued, now, as far as the system takes it; of what is paced, what is due.
  *
  * @param ep  Open endpoint.
- * @retval KIRIM_OK           Nothing is left in the queue.
+ * @retval KIRIM_OK           Nothing is left in the queue; what is paced may wait for its time.
  * @retval KIRIM_EWOULDBLOCK  The system is full; the rest leaves when it can, and `writable` will
  * be called.
  * @retval KIRIM_EINVAL       NULL.
@@ -294,8 +350,8 @@ KIRIM_API kirim_err kirim_endpoint_commit(struct kirim_endpoint *ep, size_t byte
 KIRIM_API kirim_err kirim_endpoint_flush(struct kirim_endpoint *ep);
 
 /**
- * @brief Drops what is queued; its operations end KIRIM_EABORTED (S27). Not to be confused with
- * flush, which sends.
+ * @brief Drops what is queued and what waits for its time; their operations end KIRIM_EABORTED
+ * (S27). Not to be confused with flush, which sends.
  *
  * @param ep             Open endpoint.
  * @param dropped_count  Gets how many datagrams were dropped; may be NULL.
@@ -339,6 +395,39 @@ KIRIM_API size_t kirim_endpoint_payload_bytes_max(const struct kirim_endpoint *e
 KIRIM_API kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint32_t *receive_bytes,
                                            uint32_t *send_bytes);
 
+/**
+ * @brief The path MTU that the system knows: the largest IP packet, in bytes with its headers, that
+ * reaches a peer in one piece as far as this host has been told.
+ *
+ * What the route and the interface say, or an ICMP message has said since. A connected endpoint
+ * asks its own socket about its peer, which learns of a change with its next send or by a message
+ * about its own datagrams; any other question goes to a socket that is made for it and sends
+ * nothing, and is answered for the source address that the system would choose. 28 bytes less
+ * (IPv4) or 48 less (IPv6) are left for the payload of a datagram without options.
+ *
+ * @param ep    Open endpoint.
+ * @param peer  Whom it is about, port ignored; NULL: the one the endpoint is connected to.
+ * @param out   Gets the bytes; written on success only.
+ * @retval KIRIM_OK           Written.
+ * @retval KIRIM_EINVAL       NULL endpoint or `out`, or a family that the endpoint cannot send to.
+ * @retval KIRIM_ENOTCONN     No peer, and the endpoint is not connected.
+ * @retval KIRIM_EOPNOTSUPP   The reactor cannot tell.
+ * @retval KIRIM_ENETUNREACH  No route to the peer.
+ * @retval KIRIM_EACCES       A broadcast address.
+ * @retval KIRIM_EMFILE       Out of descriptors.
+ * @retval KIRIM_ENOMEM       Out of memory.
+ * @retval KIRIM_ECLOSED      The endpoint is closing.
+ * @note Loop thread; callable from any callback. Up to four system calls.
+ * @see ip(7) IP_MTU, ipv6(7) IPV6_MTU, RFC 1191, RFC 8201
+ */
+KIRIM_API kirim_err kirim_endpoint_path_mtu(const struct kirim_endpoint *ep,
+                                            const struct kirim_addr *peer, uint32_t *out);
+
+/** @brief Who keeps the not-before times of an endpoint's datagrams: KIRIM_PACING_SYSTEM with
+ * KIRIM_ENDPOINT_TXTIME, else KIRIM_PACING_LOOP, whose datagrams leave at most
+ * kirim_loop_timer_resolution_ns() late on an idle machine. Loop thread. */
+KIRIM_API int kirim_endpoint_pacing(const struct kirim_endpoint *ep);
+
 /** @brief The socket, for options that kirim does not set; KIRIM_NO_DESCRIPTOR in the simulator.
  * Owned by the endpoint. Loop thread. */
 KIRIM_API intptr_t kirim_endpoint_descriptor(const struct kirim_endpoint *ep);
@@ -361,7 +450,7 @@ KIRIM_API struct kirim_loop *kirim_endpoint_loop(const struct kirim_endpoint *ep
 KIRIM_API void *kirim_endpoint_user(const struct kirim_endpoint *ep);
 
 /** @brief Places of the queue that are taken, which is what `queue_count_max` bounds: datagrams
- * that wait, are in flight, or have ended behind such. Loop thread. */
+ * that wait, for their time too, are in flight, or have ended behind such. Loop thread. */
 KIRIM_API size_t kirim_endpoint_queued_count(const struct kirim_endpoint *ep);
 
 KIRIM_END_DECLS

@@ -5,6 +5,7 @@
 #ifndef KIRIM_KIRIM_H
 #define KIRIM_KIRIM_H
 
+#include <kirim/activation.h>
 #include <kirim/addr.h>
 #include <kirim/config.h>
 #include <kirim/endpoint.h>
@@ -12,6 +13,7 @@
 #include <kirim/guest.h>
 #include <kirim/loop.h>
 #include <kirim/msg.h>
+#include <kirim/multicast.h>
 #include <kirim/op.h>
 #include <kirim/remote.h>
 #include <kirim/sim.h>

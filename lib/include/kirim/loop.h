@@ -29,11 +29,16 @@ enum {
     KIRIM_CAP_ECN = 1 << 7,        /**< ECN and DSCP per message, and as arrived. */
     KIRIM_CAP_TTL = 1 << 8,        /**< Time to live per message, and as arrived. */
     KIRIM_CAP_DONT_FRAGMENT = 1 << 9, /**< Don't-fragment per message. */
-    KIRIM_CAP_TRAINS = 1 << 10,       /**< Trains of equal-sized datagrams in one message. */
-    KIRIM_CAP_PACING = 1 << 11,       /**< Not-before times. */
+    KIRIM_CAP_TRAINS = 1 << 10,       /**< Segmentation offload: equal-sized datagrams to one peer
+                                           leave as one train. */
+    KIRIM_CAP_PACING = 1 << 11,       /**< Not-before times: kept by the loop on every reactor. */
     KIRIM_CAP_VIRTUAL_TIME = 1 << 12, /**< The clock is simulated. */
     KIRIM_CAP_ALERTABLE = 1 << 13,    /**< A host embeds the loop by waiting alertably. */
-    KIRIM_CAP_DRIVEN = 1 << 14        /**< Others run the turns; run and step are refused. */
+    KIRIM_CAP_DRIVEN = 1 << 14,       /**< Others run the turns; run and step are refused. */
+    KIRIM_CAP_COALESCED = 1 << 15,    /**< Receive offload: trains arrive in one piece. */
+    KIRIM_CAP_ERRORS = 1 << 16,       /**< Network errors of unconnected endpoints name their
+                                           peer. */
+    KIRIM_CAP_MULTICAST = 1 << 17     /**< Groups can be joined, kirim/multicast.h. */
 };
 
 /** How grave a log line is. */
@@ -90,13 +95,16 @@ struct kirim_loop_options {
     uint32_t receive_slot_count;
     /** 0. */
     uint32_t ki_reserved;
+    /** How long a destination whose route refused a train gets its datagrams one by one, in ns. 0:
+     * 60 s. */
+    uint64_t train_refusal_ns;
 };
 
 /** Initialises options: the best reactor, the C library's allocator, warnings logged to nobody. */
 #define KIRIM_LOOP_OPTIONS_INIT                                                            \
     {                                                                                      \
         sizeof(struct kirim_loop_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-            KIRIM_LOG_WARNING, 0, 0, 0                                                     \
+            KIRIM_LOG_WARNING, 0, 0, 0, 0                                                  \
     }
 
 KIRIM_BEGIN_DECLS

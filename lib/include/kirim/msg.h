@@ -16,6 +16,9 @@
 /** Most buffers that one message may gather. */
 #define KIRIM_BUF_COUNT_MAX 1024
 
+/** Most datagrams that one message with `segment_bytes` may hold. */
+#define KIRIM_TRAIN_SEGMENTS_MAX 128
+
 /** One buffer of a gather list; laid out as struct iovec. */
 struct kirim_buf {
     void *data;   /**< May be NULL if `bytes` is 0. */
@@ -39,14 +42,14 @@ struct kirim_control {
     uint32_t ifindex; /**< Outgoing interface. Needs KIRIM_CAP_SOURCE. */
     struct kirim_addr
         source; /**< Local address to send from, port ignored. Needs KIRIM_CAP_SOURCE. */
-    uint64_t
-        not_before_ns;    /**< Loop time before which it must not leave. Needs KIRIM_CAP_PACING. */
-    uint64_t tag;         /**< The caller's; comes back in the event of a failed send. */
-    uint8_t ecn;          /**< 0..3: Not-ECT, ECT(1), ECT(0), CE. Needs KIRIM_CAP_ECN. */
-    uint8_t dscp;         /**< 0..63. Needs KIRIM_CAP_ECN, with which it shares an octet. */
-    uint8_t ttl;          /**< 1..255, time to live or hop limit. Needs KIRIM_CAP_TTL. */
-    uint8_t flags;        /**< KIRIM_CONTROL_DONT_FRAGMENT. Needs KIRIM_CAP_DONT_FRAGMENT. */
-    uint32_t ki_reserved; /**< 0. */
+    uint64_t not_before_ns; /**< Loop time before which it must not leave (kirim_endpoint_pacing());
+                               0: none. KIRIM_NEVER: it waits until it is dropped. */
+    uint64_t tag;           /**< The caller's; comes back in the event of a failed send. */
+    uint8_t ecn;            /**< 0..3: Not-ECT, ECT(1), ECT(0), CE. Needs KIRIM_CAP_ECN. */
+    uint8_t dscp;           /**< 0..63. Needs KIRIM_CAP_ECN, with which it shares an octet. */
+    uint8_t ttl;            /**< 1..255, time to live or hop limit. Needs KIRIM_CAP_TTL. */
+    uint8_t flags;          /**< KIRIM_CONTROL_DONT_FRAGMENT. Needs KIRIM_CAP_DONT_FRAGMENT. */
+    uint32_t ki_reserved;   /**< 0. */
 };
 
 /** Initialises control data that says nothing. */
@@ -64,8 +67,12 @@ struct kirim_msg {
     const struct kirim_buf *buf;   /**< `buf[0 .. buf_count-1]`, gathered in order. */
     const struct kirim_addr *peer; /**< Destination; NULL: the one the endpoint is connected to. */
     const struct kirim_control *control; /**< NULL: nothing to say, which is the fast case. */
-    size_t buf_count;     /**< 0 is an empty datagram, as is a list of 0 bytes in all. */
-    size_t segment_bytes; /**< Not 0: a train of datagrams of this size. Needs KIRIM_CAP_TRAINS. */
+    size_t buf_count; /**< 0 is an empty datagram, as is a list of 0 bytes in all. */
+    /** Not 0: a train. The bytes are those of several datagrams of this size to one peer, of which
+     * only the last may be shorter; at most KIRIM_TRAIN_SEGMENTS_MAX of them and 65,507 bytes.
+     * Where the system has no segmentation offload (KIRIM_CAP_TRAINS) kirim sends them one by one.
+     */
+    size_t segment_bytes;
 };
 
 /** Initialises an empty message without a destination. */
@@ -88,22 +95,28 @@ enum {
     KIRIM_RX_TRUNCATED =
         1, /**< It was longer than the endpoint's largest; `bytes` is what was kept. */
     KIRIM_RX_NO_LOCAL = 2,  /**< The system did not tell the local address. */
-    KIRIM_RX_TRAIN_HEAD = 4 /**< First datagram of a train that arrived coalesced. */
+    KIRIM_RX_TRAIN_HEAD = 4 /**< First datagram of a train that arrived coalesced: those behind
+                                 it share its peer and its arrival. */
 };
 
 /** What several datagrams of one arrival share. Fields the system did not tell are zero. */
 struct kirim_arrival {
     struct kirim_addr local; /**< Address it was sent to; its port is the endpoint's. */
-    uint64_t time_ns;        /**< Loop time of the arrival, or 0. */
+    uint64_t time_ns;        /**< When the system got it, in loop time and never later than
+                                kirim_loop_now(); or 0. */
     uint32_t ifindex;        /**< Interface it came in by, or 0. */
     uint32_t ttl;            /**< Time to live or hop limit, or 0. */
+    uint32_t dscp;           /**< 0..63; 0 also if the system did not tell. */
+    uint32_t ki_reserved;    /**< 0. */
 };
 
 /** One received datagram; lent until the callback returns. */
 struct kirim_datagram {
     uint8_t *data;                       /**< Writable; never NULL, also of an empty datagram. */
     uint32_t bytes;                      /**< 0 is an empty datagram. */
-    uint16_t segment_bytes;              /**< 0, but for endpoints that asked for whole trains. */
+    uint16_t segment_bytes;              /**< Of a train left whole (KIRIM_ENDPOINT_WHOLE_TRAINS):
+                                            the size of its datagrams, of which only the last may be
+                                            shorter. Else 0. */
     uint8_t ecn;                         /**< 0..3; 0 also if the system did not tell. */
     uint8_t flags;                       /**< KIRIM_RX_... */
     struct kirim_addr peer;              /**< Who sent it. */

@@ -16,7 +16,7 @@ struct kirim_endpoint;
 /** Why a datagram did not leave, or did not arrive. Numbers are stable; new ones are added at the
  * end. */
 enum {
-    KIRIM_DROP_CLOSED = 0,      /**< Queued when its endpoint closed, and not taken. */
+    KIRIM_DROP_CLOSED = 0,      /**< Queued when its endpoint closed, and not taken or not due. */
     KIRIM_DROP_DISCARDED = 1,   /**< kirim_endpoint_discard(). */
     KIRIM_DROP_CANCELLED = 2,   /**< kirim_op_cancel(). */
     KIRIM_DROP_DEADLINE = 3,    /**< The operation's deadline passed. */
@@ -29,8 +29,9 @@ enum {
     KIRIM_DROP_LATE = 10,       /**< Refused late, and a resend would have broken the order. */
     KIRIM_DROP_NO_MEMORY = 11,  /**< Lent bytes had to be kept, and there was no memory for it. */
     KIRIM_DROP_SYSTEM = 12,     /**< Any other error of the system. */
-    KIRIM_DROP_RECEIVE_FULL =
-        13,                /**< Arrived, but the receive buffer was full (counted by the system). */
+    /** Arrived, but the receive buffer was full; counted by the system, to which a coalesced train
+     *  is one. */
+    KIRIM_DROP_RECEIVE_FULL = 13,
     KIRIM_DROP_COUNT = 14, /**< How many reasons this header knows. */
     KIRIM_DROP_ROOM = 32   /**< How many there will ever be. */
 };
@@ -44,28 +45,28 @@ struct kirim_endpoint_stats {
     uint64_t rx_truncated; /**< Of those, cut. */
     uint64_t rx_calls;     /**< System calls that received. */
     uint64_t rx_errors; /**< Receive calls that failed with something other than "nothing there". */
-    uint64_t tx_accepted;  /**< Sends that were not refused. */
+    uint64_t tx_accepted;  /**< Datagrams whose send was not refused. */
     uint64_t tx_datagrams; /**< Taken by the system. */
     uint64_t tx_bytes;     /**< Payload of those. */
     uint64_t tx_calls;     /**< System calls that sent. */
     uint64_t tx_trains;    /**< Segmentation-offload trains among what was sent. */
     uint64_t tx_blocked;   /**< Times the system was full. */
     uint64_t tx_refused;   /**< Sends refused at the queue bound (KIRIM_EWOULDBLOCK). */
-    uint64_t
-        tx_copied; /**< Lent datagrams that had to be copied, as the system did not take them. */
+    uint64_t tx_copied; /**< Lent datagrams that had to be copied, as the system did not take them
+                           or their time had not come. */
     uint64_t tx_queued; /**< Waiting or in flight now: a level, not a counter. */
     uint64_t ops_done;  /**< Operations whose callback has run, or whose result can be polled. */
     uint64_t drops[KIRIM_DROP_ROOM]; /**< By reason. */
+    uint64_t
+        tx_trains_refused; /**< Trains that the system refused, and that were sent one by one. */
+    uint64_t rx_trains;    /**< Trains that arrived coalesced. */
 };
 
 /** Initialises the structure for kirim_endpoint_read_stats(). */
 #define KIRIM_ENDPOINT_STATS_INIT                                                                \
     {                                                                                            \
         (uint32_t)sizeof(struct kirim_endpoint_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0,                                                                                \
-        {                                                                                        \
-            0                                                                                    \
-        }                                                                                        \
+            0, 0, { 0 }, 0, 0                                                                    \
     }
 
 /** Counters of one loop. */

@@ -152,7 +152,7 @@ class Client(unittest.TestCase):
                                 (("a", "NONE"), "is not a type"), (("@x", "a"), "is not @"),
                                 (("@127.0.0.1",), "NAME is missing"), ((), "is missing"),
                                 (("a", "A", "b"), "unexpected"),
-                                (("--listen", "127.0.0.1:1", "a"), "at most 0")):
+                                (("--listen", "127.0.0.1:1", "a"), "unknown option")):
             with self.subTest(arguments=arguments):
                 done = programs.run("dnsq", *arguments)
                 self.assertEqual(done.returncode, 2)
