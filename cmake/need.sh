@@ -5,21 +5,33 @@
 # POSIX sh, since a bare machine has nothing else. Source it from the root of the tree.
 #
 #     need PACKAGE WHY TEST...   note PACKAGE as missing unless the command TEST... succeeds
-#     need_install               install what was noted; without root or apt: say what, and fail
+#     want PACKAGE WHY TEST...   the same of what can be done without: some tests are skipped then
+#     need_install               install what was noted; without root or apt: say what, and fail if
+#                                something is needed
 
 need_missing=
+want_missing=
 need_reasons=
 
-need() {
+# need_note PACKAGE WHY TEST...: fails, and keeps the reason, if TEST... does.
+need_note() {
     need_package=$1
     need_why=$2
     shift 2
     if "$@" >/dev/null 2>&1 </dev/null; then
         return 0
     fi
-    need_missing="$need_missing $need_package"
     need_reasons="$need_reasons
     $need_package: $need_why"
+    return 1
+}
+
+need() {
+    need_note "$@" || need_missing="$need_missing $1"
+}
+
+want() {
+    need_note "$@" || want_missing="$want_missing $1"
 }
 
 need_fail() {
@@ -28,32 +40,45 @@ need_fail() {
 }
 
 need_install() {
-    if [ -z "$need_missing" ]; then
+    need_all=$need_missing$want_missing
+    if [ -z "$need_all" ]; then
         return 0
     fi
     printf 'Missing on this machine:%s\n' "$need_reasons"
+    need_obstacle=
     if ! command -v apt-get >/dev/null 2>&1; then
-        need_fail "error: there is no apt-get here. Install what these Debian packages hold:" \
-            "   $need_missing"
+        need_obstacle='there is no apt-get here, to install these Debian packages'
+    elif [ "$(id -u)" != 0 ]; then
+        need_obstacle="only root can install packages, by
+    apt-get update && apt-get install --no-install-recommends$need_all"
     fi
-    if [ "$(id -u)" != 0 ]; then
-        need_fail "error: only root can install packages. As root, run this, then start again:" \
-            "    apt-get update && apt-get install --no-install-recommends$need_missing"
+    if [ -n "$need_obstacle" ] && [ -n "$need_missing" ]; then
+        need_fail "error: $need_obstacle" "It does not work without:$need_missing"
     fi
-    printf 'Installing:%s\n' "$need_missing"
+    if [ -n "$need_obstacle" ]; then
+        printf 'It goes on without: %s\n' "$need_obstacle"
+    else
+        need_apt
+    fi
+    need_missing=
+    want_missing=
+    need_reasons=
+}
+
+# Installs $need_all; what apt-get says is shown if it fails.
+need_apt() {
+    printf 'Installing:%s\n' "$need_all"
     need_log=$(mktemp)
     # Word splitting is meant: one word is one package.
     # shellcheck disable=SC2086
     if ! { DEBIAN_FRONTEND=noninteractive apt-get update &&
-        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $need_missing
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $need_all
     } >"$need_log" 2>&1 </dev/null; then
         cat "$need_log" >&2
         rm -f "$need_log"
-        need_fail "error: apt-get failed (its output is above). Needed:" "   $need_missing"
+        need_fail "error: apt-get failed (its output is above). Needed:" "   $need_all"
     fi
     rm -f "$need_log"
-    need_missing=
-    need_reasons=
 }
 
 # The C compiler alone is not enough: it may be there without the headers and the start-up files.
@@ -72,7 +97,42 @@ need_for_build() {
 
 need_for_tests() {
     need check "the library the tests are written with" pkg-config --exists check
-    need python3 "runs the tests of the tree's style" python3 -c 'import argparse, pathlib, re'
+    need python3 "runs the tests of the programs and of the tree's style" \
+        python3 -c 'import argparse, pathlib, re'
+    want g++ "tries the public headers as C++" command -v "${CXX:-c++}"
+    want socat "sends datagrams that are not ours" command -v socat
+    want bind9-dnsutils "dig, which asks the DNS server" command -v dig
+    want knot-dnsutils "kdig, which asks it too" command -v kdig
+    want dnsperf "puts load on the DNS server" command -v dnsperf
+    want tcpdump "captures what the DNS server sends" command -v tcpdump
+    want tshark "reads what was captured" command -v tshark
+}
+
+# What only .ci/run does.
+need_for_checks() {
+    need clang "the second compiler" command -v clang
+    need libclang-rt-14-dev "clang's sanitizers and libFuzzer" can_fuzz
+    need clang-format "checks the form" command -v clang-format
+    need clang-tidy "looks for mistakes" command -v run-clang-tidy
+    need cppcheck "looks for mistakes" command -v cppcheck
+    need valgrind "looks for mistakes while the tests run, and counts instructions" \
+        command -v valgrind
+    need abigail-tools "compares the ABI of the shared library" command -v abidiff
+    need binutils "reads the symbols of libraries" command -v readelf
+    need doxygen "makes the documentation" command -v doxygen
+    need libuv1-dev "what the benchmarks compare with" pkg-config --exists libuv
+    need libasio-dev "what the benchmarks compare with" test -e /usr/include/asio.hpp
+}
+
+can_fuzz() {
+    printf 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n > 99; }\n' |
+        clang -x c -fsanitize=fuzzer,address,undefined -o /dev/null -
+}
+
+# What run-demo shows beside our own programs.
+need_for_demo() {
+    want socat "sends the echo servers a datagram that is not ours" command -v socat
+    want bind9-dnsutils "dig, which asks the DNS servers" command -v dig
 }
 
 # build_preset NAME [cmake argument...]: configures and builds one preset of CMakePresets.json.
@@ -81,4 +141,16 @@ build_preset() {
     shift
     cmake --preset "$build_name" "$@" </dev/null &&
         cmake --build --preset "$build_name" --parallel "$(nproc)" </dev/null
+}
+
+# quietly COMMAND...: what it prints is shown only if it fails.
+quietly() {
+    quiet_log=$(mktemp)
+    quiet_status=0
+    "$@" >"$quiet_log" 2>&1 </dev/null || quiet_status=$?
+    if [ "$quiet_status" != 0 ]; then
+        cat "$quiet_log" >&2
+    fi
+    rm -f "$quiet_log"
+    return "$quiet_status"
 }

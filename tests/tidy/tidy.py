@@ -21,7 +21,8 @@ FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
 PROSE_COLUMNS_MAX = 120
 TEXT_BYTES_MAX = 1 << 20
-SKIPPED = re.compile(r"(^|/)(\.git|\.cache|build[^/]*|__pycache__|corpus)/|^tests/tidy/cases/")
+SKIPPED = re.compile(r"(^|/)(\.git|\.cache|build[^/]*|__pycache__|corpus)/|"
+                     r"^tests/tidy/cases/|\.abi$")
 
 RULES = {}
 
