@@ -34,6 +34,7 @@ RUN_SECONDS_MAX = 120
 STATUS_WORSE, STATUS_FAILED, STATUS_SKIPPED = 1, 2, 77
 
 BURSTS = (64, 8, 1)
+TRAIN_COUNT = 64  # datagrams in a train, of which a burst is one
 ECHO_COUNTS = (20000, 60000)
 TIMER_ROUNDS = (2, 6)
 TIMERS_PER_ROUND = 4096  # COUNTED_TIMERS of timer.c
@@ -108,12 +109,12 @@ def count_instructions(command, env, function=None, is_harness=False):
     return total, text
 
 
-def count_echo(bin_dir, program, burst):
+def count_echo(bin_dir, program, burst, train=1):
     """Returns the instructions per echoed datagram of a program and its arguments."""
     totals = []
     for count in ECHO_COUNTS:
         env = {"PATH": os.defpath, "LD_PRELOAD": str(bin_dir / "libshim.so"),
-               "SHIM_BURST": str(burst), "SHIM_COUNT": str(count)}
+               "SHIM_BURST": str(burst), "SHIM_COUNT": str(count), "SHIM_TRAIN": str(train)}
         command = [str(bin_dir / program[0]), "echo", "--port", "0", *program[1:]]
         total, text = count_instructions(command, env)
         if not re.search(rf"^RESULT mode=echo rx={count} tx=", text, re.MULTILINE):
@@ -138,6 +139,7 @@ def count_all(bin_dir):
         for burst in BURSTS:
             program = ("kirim-bench", "--variant", name)
             figures[f"echo-burst-{burst}", name] = count_echo(bin_dir, program, burst)
+        figures["train-segment", name] = count_echo(bin_dir, program, TRAIN_COUNT, TRAIN_COUNT)
     for operation in TIMER_FUNCTIONS:
         figures["timer", operation] = count_timers(bin_dir, operation)
     return figures
@@ -187,7 +189,8 @@ def read_file(path):
 
 def write_file(path, build, figures):
     """Writes the file that read_file() reads."""
-    lines = ["# Instructions per echoed datagram and per timer operation, without the kernel's.",
+    lines = ["# Instructions per echoed datagram, per datagram of an echoed train of 64, and per",
+             "# timer operation, without the kernel's.",
              "# `bench/cost.py update` writes this file, `bench/cost.py check` compares with it.",
              "#"]
     lines += [f"# {key}\t{value}" for key, value in build.items()]
@@ -257,15 +260,17 @@ def update(args, build):
 def show(args, build):
     """Prints kirim's figures beside those of the others."""
     print(", ".join(f"{key} {value}" for key, value in build.items()))
-    rows = [("instructions per datagram", "", *(f"bursts of {burst}" for burst in BURSTS))]
+    rows = [("instructions per datagram", "", *(f"bursts of {burst}" for burst in BURSTS),
+             f"trains of {TRAIN_COUNT}")]
     programs = {name: ["kirim-bench", "--variant", name]
                 for name in compare.list_reactors(args.bin_dir)} | compare.KNOWN
     for name, program in programs.items():
         if not (args.bin_dir / program[0]).exists():
-            rows.append((name, "", *("-" for _ in BURSTS)))
+            rows.append((name, "", *("-" for _ in BURSTS), "-"))
             continue
         kind = "kirim" if program[0] == "kirim-bench" else ""
         counts = [count_echo(args.bin_dir, program, burst) for burst in BURSTS]
+        counts.append(count_echo(args.bin_dir, program, TRAIN_COUNT, TRAIN_COUNT))
         rows.append((name, kind, *(f"{count:.1f}" for count in counts)))
     print_rows(rows)
     print()

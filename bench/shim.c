@@ -4,9 +4,11 @@
  *
  * Replaces the waiting, receiving and sending calls of a UDP echo server. Each wait finds the
  * socket readable at once; if the burst before is used up, a new one of SHIM_BURST datagrams of 64
- * bytes has come, from SHIM_PEERS peers in turn; each send succeeds. After SHIM_COUNT datagrams the
- * process gets SIGTERM, and the shim steps aside: from then on all calls are real, so that the
- * program ends in its own way. The socket is real throughout, bound and silent. Use:
+ * bytes has come, from SHIM_PEERS peers in turn; each send succeeds. With SHIM_TRAIN they come
+ * coalesced, so many in one message, to whoever has room for UDP_GRO's control data. After
+ * SHIM_COUNT datagrams the process gets SIGTERM, and the shim steps aside: from then on all calls
+ * are real, so that the program ends in its own way. The socket is real throughout, bound and
+ * silent. Use:
  *
  *     SHIM_BURST=8 SHIM_COUNT=5000000 LD_PRELOAD=build/bin/libshim.so \
  *         build/bin/raw_mmsg echo --port 0
@@ -19,6 +21,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -36,6 +39,7 @@ enum {
     PAYLOAD_BYTES = 64,
     FIRST_PORT = 4000,
     PEER_COUNT_MAX = 1024,
+    TRAIN_COUNT_MAX = 1000, /* of 64 bytes each */
     SET_WORD_BITS = 64,
     SYSCALL_ARGUMENTS = 6
 };
@@ -43,6 +47,7 @@ enum {
 static uint64_t burst = 64;
 static uint64_t count_left = 5000000;
 static uint64_t burst_left;
+static uint64_t train = 1;
 static bool is_over;
 static int udp_fd = -1;
 static struct epoll_event udp_event;
@@ -87,6 +92,7 @@ __attribute__((constructor)) static void begin(void)
     find_real(&real.sendmsg, "sendmsg");
     find_real(&real.syscall, "syscall");
     burst = read_number("SHIM_BURST", burst, UINT32_MAX);
+    train = read_number("SHIM_TRAIN", train, TRAIN_COUNT_MAX);
     count_left = read_number("SHIM_COUNT", count_left, UINT64_MAX);
     peer_count = read_number("SHIM_PEERS", peer_count, PEER_COUNT_MAX);
     for (uint64_t i = 0; i < peer_count; i++) {
@@ -201,14 +207,36 @@ static void take_name(void *name)
     next_peer = next_peer + 1 == peer_count ? 0 : next_peer + 1;
 }
 
-static void fill_header(struct msghdr *header)
+/* Says that a message is a train. */
+static void write_segment(struct msghdr *header)
 {
+    static const int segment_bytes = PAYLOAD_BYTES;
+    struct cmsghdr *const c = header->msg_control;
+    c->cmsg_level = IPPROTO_UDP;
+    c->cmsg_type = UDP_GRO;
+    c->cmsg_len = CMSG_LEN(sizeof segment_bytes);
+    memcpy(CMSG_DATA(c), &segment_bytes, sizeof segment_bytes);
+    header->msg_controllen = CMSG_SPACE(sizeof segment_bytes);
+}
+
+/* Fills in one message of what is left of the burst. Returns its length. */
+static unsigned fill_header(struct msghdr *header)
+{
+    const bool has_room = header->msg_control != NULL &&
+                          header->msg_controllen >= CMSG_SPACE(sizeof(int));
+    const uint64_t most = has_room ? train : 1;
+    const uint64_t count = most < burst_left ? most : burst_left;
     if (header->msg_name != NULL) {
         take_name(header->msg_name);
         header->msg_namelen = sizeof peers[0];
     }
     header->msg_controllen = 0;
     header->msg_flags = 0;
+    if (count > 1) {
+        write_segment(header);
+    }
+    burst_left -= count;
+    return (unsigned)count * PAYLOAD_BYTES;
 }
 
 static int answer_empty(void)
@@ -219,15 +247,14 @@ static int answer_empty(void)
 
 int recvmmsg(int fd, struct mmsghdr *vmessages, unsigned vlen, int flags, struct timespec *tmo)
 {
-    const unsigned count = vlen < burst_left ? vlen : (unsigned)burst_left;
+    unsigned count = 0;
     (void)fd;
     (void)flags;
     (void)tmo;
-    for (unsigned i = 0; i < count; i++) {
-        fill_header(&vmessages[i].msg_hdr);
-        vmessages[i].msg_len = PAYLOAD_BYTES;
+    while (count < vlen && burst_left > 0) {
+        vmessages[count].msg_len = fill_header(&vmessages[count].msg_hdr);
+        count++;
     }
-    burst_left -= count;
     return count != 0 ? (int)count : answer_empty();
 }
 
@@ -239,9 +266,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     if (burst_left == 0) {
         return answer_empty();
     }
-    burst_left--;
-    fill_header(message);
-    return PAYLOAD_BYTES;
+    return (ssize_t)fill_header(message);
 }
 
 /* The C library declares these two with a union of all kinds of addresses: so they get their names
