@@ -21,7 +21,7 @@
 
 enum {
     HEADER_BYTES = 8,
-    FLUSH_COUNT = 64,      /* datagrams a source posts before it has them sent */
+    FLUSH_COUNT = 108,     /* datagrams a source posts before it has them sent */
     TURN_COUNT_MAX = 4096, /* and before it lets the loop do something else */
     PEER_COUNT_MAX = 65535,
     SECONDS_MAX = 86400,

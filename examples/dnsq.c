@@ -286,8 +286,7 @@ static void parse_options(struct client *c, int argc, char **argv)
         .summary =
             "Asks a DNS server over UDP. SERVER is numeric; default: 127.0.0.1:53. TYPE is A\n"
             "unless it is given. Succeeds if every question is answered with NOERROR.",
-        .listen_help = "not permitted here: each question has a port of its own",
-        .listen_max = 0,
+        .is_without_stats = true, /* each question has an endpoint of its own, for a moment */
         .operand_min = 1,
         .operand_max = 3,
         .options = options,

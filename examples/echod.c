@@ -3,10 +3,12 @@
  * echod: a UDP echo server (RFC 862). Whatever arrives goes back to where it came from.
  *
  * A first program on kirim: open a loop, open an endpoint on each address, run until the user
- * ends it. Everything runs in one thread. The command line, the signals and the statistics are in
- * common/, as all example programs share them.
+ * ends it. A service manager may have opened the sockets before (--activated): then the endpoints
+ * adopt them. Everything runs in one thread. The command line, the signals and the statistics are
+ * in common/, as all example programs share them.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <kirim/kirim.h>
@@ -22,6 +24,7 @@ struct server {
     uint64_t ignored_count;    /* would have been answered to another server */
     uint64_t unanswered_count; /* found the send queue full */
     bool is_full_told;
+    bool is_activated; /* --activated was given */
 };
 
 /* Two echo servers would play one forged datagram back and forth for ever. So what comes from a
@@ -76,19 +79,17 @@ static const struct kirim_handler handler = {
     .writable = on_writable,
 };
 
-static kirim_err listen_on(struct kirim_loop *loop, const struct kirim_addr *addr,
-                           struct server *server)
+/* Opens an endpoint as `options` say; `what` names it if it fails. */
+static kirim_err open_endpoint(struct kirim_loop *loop, struct kirim_endpoint_options *options,
+                               const char *what, struct server *server)
 {
     char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_endpoint *ep = NULL;
-    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
-    options.local = *addr;
-    options.handler = &handler;
-    options.user = server;
-    const kirim_err err = kirim_endpoint_open(loop, &options, &ep);
+    options->handler = &handler;
+    options->user = server;
+    const kirim_err err = kirim_endpoint_open(loop, options, &ep);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(server->cli, err, text);
+        (void)cli_fail(server->cli, err, what);
         return err;
     }
     report_add(&server->report, ep);
@@ -98,12 +99,52 @@ static kirim_err listen_on(struct kirim_loop *loop, const struct kirim_addr *add
     return KIRIM_OK;
 }
 
+static kirim_err listen_on(struct kirim_loop *loop, const struct kirim_addr *addr,
+                           struct server *server)
+{
+    char text[KIRIM_ADDR_TEXT_BYTES];
+    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    options.local = *addr;
+    (void)kirim_addr_format(addr, text, sizeof text);
+    return open_endpoint(loop, &options, text, server);
+}
+
+/* Adopts the sockets that a service manager has handed over. One that cannot echo, a stream say, is
+ * a mistake of the manager's configuration, which is better told than served around. */
+static kirim_err adopt_all(struct kirim_loop *loop, struct server *server)
+{
+    const size_t count = kirim_activation_count();
+    if (count == 0) {
+        (void)cli_fail(server->cli, KIRIM_ENOENT, "no socket was handed over (LISTEN_FDS)");
+        return KIRIM_ENOENT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char what[64 + KIRIM_ACTIVATION_NAME_BYTES];
+        char name[KIRIM_ACTIVATION_NAME_BYTES];
+        struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+        options.flags = KIRIM_ENDPOINT_ADOPT;
+        if (kirim_activation_name(i, name, sizeof name) < 0) {
+            name[0] = 0; /* not every manager gives names */
+        }
+        kirim_err err = kirim_activation_descriptor(i, &options.adopt);
+        (void)snprintf(what, sizeof what, "descriptor %d (%s)", (int)options.adopt, name);
+        err = err < 0 ? err : open_endpoint(loop, &options, what, server);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return KIRIM_OK;
+}
+
 static int serve(struct server *server, bool is_default, struct kirim_loop *loop)
 {
     const struct cli *cli = server->cli;
     report_start(&server->report, cli, loop);
     if (!stop_catch(loop)) {
         return cli_fail(cli, KIRIM_ESYSTEM, "signals");
+    }
+    if (server->is_activated && adopt_all(loop, server) < 0) {
+        return CLI_FAILURE;
     }
     for (size_t i = 0; i < cli->listen_count; i++) {
         const kirim_err err = listen_on(loop, &cli->listen[i], server);
@@ -123,26 +164,35 @@ static int serve(struct server *server, bool is_default, struct kirim_loop *loop
 
 int main(int argc, char **argv)
 {
-    static const struct cli_program program = {
+    struct cli cli;
+    struct server server = { .cli = &cli };
+    const struct cli_option options[] = {
+        { .name = "--activated",
+          .is_given = &server.is_activated,
+          .help = "serve the sockets that a service manager handed over (LISTEN_FDS)" },
+    };
+    const struct cli_program program = {
         .name = "echod",
         .summary =
-            "Sends every UDP datagram back to where it came from (RFC 862). Without --listen it\n"
-            "serves 0.0.0.0:7 and [::]:7; ports below 1024 need a privilege.",
+            "Sends every UDP datagram back to where it came from (RFC 862). Without --listen and\n"
+            "--activated it serves 0.0.0.0:7 and [::]:7; ports below 1024 need a privilege.\n"
+            "What comes from a port below 1024, or the own one, is not answered: another server\n"
+            "may be there, and the two would never end.",
         .listen_help = "serve this address; repeatable; default: port 7, all addresses",
         .listen_max = CLI_LISTEN_MAX,
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
     };
-    struct cli cli;
     cli_parse(&cli, &program, argc, argv);
-    const bool is_default = cli.listen_count == 0;
+    const bool is_default = cli.listen_count == 0 && !server.is_activated;
     if (is_default) {
         (void)kirim_addr_parse("0.0.0.0:7", &cli.listen[0]);
         (void)kirim_addr_parse("[::]:7", &cli.listen[1]);
         cli.listen_count = 2;
     }
-    struct server server = { .cli = &cli };
     struct kirim_loop *loop = NULL;
-    const struct kirim_loop_options options = cli_loop_options(&cli);
-    const kirim_err err = kirim_loop_open(&options, &loop);
+    const struct kirim_loop_options loop_options = cli_loop_options(&cli);
+    const kirim_err err = kirim_loop_open(&loop_options, &loop);
     if (err < 0) {
         return cli_fail(&cli, err, "cannot open a loop");
     }

@@ -4,9 +4,9 @@
  *
  * One base, one thread: evhttp serves a status page, kirim echoes datagrams (RFC 862), and
  * event_base_dispatch() runs both. What belongs to kirim is: open_loop(), which joins the base,
- * on_received(), and the endpoint's opening. The end shows the other half of the bargain: once
- * everything is closed dispatch returns by itself, for nothing of kirim is left in the base.
- * Sources: event2/event.h, event2/http.h, docs/libevent.md.
+ * on_received(), the endpoint's opening, and what embed_libevent_extras.c has. The end shows the
+ * other half of the bargain: once everything is closed dispatch returns by itself, for nothing of
+ * kirim is left in the base. Sources: event2/event.h, event2/http.h, docs/libevent.md.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@
 
 #include "common/cli.h"
 #include "common/report.h"
+#include "embed_libevent_extras.h"
 #include "embed_libevent_page.h"
 
 enum {
@@ -28,12 +29,17 @@ enum {
     SIGNAL_COUNT = 2
 };
 
+static const uint64_t NS_PER_US = 1000;
+
 struct server {
     struct cli cli;
     const char *http_text;   /* --http */
     const char *notify_text; /* --notify, or NULL */
+    const char *snapshot;    /* --snapshot, or NULL */
+    uint64_t beat_us;        /* --beat-us, or 0 */
+    bool is_reading;         /* --stdin */
     struct kirim_addr http_addr;
-    struct kirim_addr notify_addr;
+    struct extras extras;
     struct event_base *base;
     struct evhttp *http;
     struct event *signals[SIGNAL_COUNT];
@@ -102,13 +108,9 @@ static kirim_err listen_on(struct server *server, const struct kirim_addr *addr)
 static void notify(struct server *server, const char *page)
 {
     char text[256];
-    struct kirim_endpoint *ep = kirim_loop_endpoint_next(server->loop, NULL);
-    if (server->notify_text == NULL || ep == NULL) {
-        return;
-    }
     const int bytes = evutil_snprintf(text, sizeof text, "served %s", page);
     if (bytes > 0 && (size_t)bytes < sizeof text) {
-        (void)kirim_endpoint_send_to(ep, text, (size_t)bytes, &server->notify_addr);
+        extras_send(&server->extras, text);
     }
 }
 
@@ -138,6 +140,16 @@ static void on_status(struct evhttp_request *request, void *user)
 static void on_metrics(struct evhttp_request *request, void *user)
 {
     answer(request, (struct server *)user, PAGE_METRICS_TYPE, page_write_metrics);
+}
+
+static void on_snapshot(struct evhttp_request *request, void *user)
+{
+    struct server *server = (struct server *)user;
+    if (extras_write_snapshot(server->base, server->loop, server->snapshot)) {
+        evhttp_send_reply(request, HTTP_OK, "OK", NULL);
+    } else {
+        evhttp_send_error(request, HTTP_INTERNAL, NULL);
+    }
 }
 
 static void say_http_address(const struct server *server, evutil_socket_t fd)
@@ -177,7 +189,9 @@ static bool open_http(struct server *server)
     struct evhttp_bound_socket *bound =
         evhttp_bind_socket_with_handle(server->http, host, kirim_addr_port(&server->http_addr));
     if (bound == NULL || evhttp_set_cb(server->http, "/", on_status, server) < 0 ||
-        evhttp_set_cb(server->http, "/metrics", on_metrics, server) < 0) {
+        evhttp_set_cb(server->http, "/metrics", on_metrics, server) < 0 ||
+        (server->snapshot != NULL &&
+         evhttp_set_cb(server->http, "/snapshot", on_snapshot, server) < 0)) {
         return false;
     }
     say_http_address(server, evhttp_bound_socket_get_fd(bound));
@@ -195,6 +209,7 @@ static void on_signal(evutil_socket_t number, short what, void *user)
     (void)number;
     (void)what;
     report_end(&server->report);
+    extras_stop(&server->extras);
     while ((ep = kirim_loop_endpoint_next(server->loop, ep)) != NULL) {
         (void)kirim_endpoint_close(ep);
     }
@@ -220,6 +235,7 @@ static bool catch_signals(struct server *server)
 static int serve(struct server *server)
 {
     report_start(&server->report, &server->cli, server->loop);
+    server->extras.loop = server->loop;
     for (size_t i = 0; i < server->cli.listen_count; i++) {
         if (listen_on(server, &server->cli.listen[i]) < 0) {
             return CLI_FAILURE;
@@ -230,6 +246,12 @@ static int serve(struct server *server)
     }
     if (!open_http(server)) {
         return cli_fail(&server->cli, KIRIM_ESYSTEM, server->http_text);
+    }
+    if (server->beat_us > 0) {
+        extras_start_beat(&server->extras, server->beat_us * NS_PER_US);
+    }
+    if (server->is_reading && !extras_start_reader(&server->extras)) {
+        return cli_fail(&server->cli, KIRIM_ESYSTEM, "--stdin");
     }
     if (event_base_dispatch(server->base) < 0) {
         return cli_fail(&server->cli, KIRIM_ESYSTEM, "event_base_dispatch");
@@ -249,26 +271,44 @@ static void parse(struct server *server, int argc, char **argv)
           .value = "ADDR:PORT",
           .text = &server->notify_text,
           .help = "send a datagram there for each page served" },
+        { .name = "--beat-us",
+          .value = "U",
+          .number = &server->beat_us,
+          .number_min = 1,
+          .number_max = 3600000000,
+          .help = "and one so often, which tells how late its timer was" },
+        { .name = "--stdin",
+          .is_given = &server->is_reading,
+          .help = "and each line of stdin, which another thread reads" },
+        { .name = "--snapshot",
+          .value = "FILE",
+          .text = &server->snapshot,
+          .help = "serve /snapshot too: a child process writes the metrics to the file" },
     };
     const struct cli_program program = {
         .name = "embed_libevent",
-        .summary = "Sends every UDP datagram back to where it came from (RFC 862), and serves a\n"
-                   "status page over HTTP, both in one libevent base. The reactor is libevent.",
+        .summary =
+            "Sends every UDP datagram back to where it came from (RFC 862), and serves a\n"
+            "status page over HTTP, both in one libevent base. What comes from a port below\n"
+            "1024, or the own one, is not answered: another server may be there.",
         .listen_help = "serve this address; repeatable; default: 127.0.0.1:7007",
         .listen_max = CLI_LISTEN_MAX,
+        .is_without_reactor = true,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
     };
     server->http_text = "127.0.0.1:8080";
     cli_parse(&server->cli, &program, argc, argv);
-    if (server->cli.reactor != NULL && strcmp(server->cli.reactor, "libevent") != 0) {
-        cli_fail_usage(&server->cli, "--reactor: in a libevent base the reactor is libevent");
-    }
     if (!cli_parse_addr(server->http_text, &server->http_addr)) {
         cli_fail_usage(&server->cli, "--http: '%s' is not ADDR:PORT", server->http_text);
     }
-    if (server->notify_text != NULL && !cli_parse_addr(server->notify_text, &server->notify_addr)) {
+    if (server->notify_text != NULL && !cli_parse_addr(server->notify_text, &server->extras.to)) {
         cli_fail_usage(&server->cli, "--notify: '%s' is not ADDR:PORT", server->notify_text);
+    }
+    /* A thread that is inside a call with the loop's remote while the process forks is there for
+     * ever in the child, whose closing of the loop would wait for it. */
+    if (server->is_reading && server->snapshot != NULL) {
+        cli_fail_usage(&server->cli, "--snapshot: not beside --stdin");
     }
     if (server->cli.listen_count == 0) {
         (void)kirim_addr_parse("127.0.0.1:7007", &server->cli.listen[0]);

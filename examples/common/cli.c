@@ -14,14 +14,15 @@
 enum {
     LINE_BYTES = 1024, /* longer lines are cut */
     STATS_SECONDS_MAX = 86400,
-    COMMON_COUNT = 5, /* options that every program has */
-    HELP_COLUMN = 26  /* where the explanations of --help begin */
+    COMMON_MAX = 5,  /* options that most programs have */
+    HELP_COLUMN = 26 /* where the explanations of --help begin */
 };
 
 /* Everything cli_parse() needs while it runs. */
 struct parser {
     struct cli *cli;
-    struct cli_option common[COMMON_COUNT];
+    struct cli_option common[COMMON_MAX];
+    size_t common_count;
     bool is_help;
     bool is_version;
     const char *listen; /* the value of the --listen just met */
@@ -116,7 +117,7 @@ bool cli_parse_addr(const char *text, struct kirim_addr *out)
 static const struct cli_option *find_option(const struct parser *p, const char *name, size_t len)
 {
     const struct cli_program *program = &p->cli->program;
-    for (size_t i = 0; i < program->option_count + COMMON_COUNT; i++) {
+    for (size_t i = 0; i < program->option_count + p->common_count; i++) {
         const struct cli_option *o = i < program->option_count
                                          ? &program->options[i]
                                          : &p->common[i - program->option_count];
@@ -148,15 +149,20 @@ static void print_help(const struct parser *p)
         print_options(program->options, program->option_count);
         (void)printf("\n");
     }
-    (void)printf("options of all example programs:\n");
-    print_options(p->common, COMMON_COUNT);
-    (void)printf("\nADDR is numeric, IPv6 in brackets: 192.0.2.1:7, [2001:db8::1]:7.\n"
-                 "Exit status: 0 success, 1 failure, 2 wrong usage.\n"
-                 "reactors of this build:");
-    for (size_t i = 0; kirim_reactor_name(i) != NULL; i++) {
-        (void)printf(" %s", kirim_reactor_name(i));
+    (void)printf("options that the example programs share:\n");
+    print_options(p->common, p->common_count);
+    (void)printf("\n%sExit status: 0 success, 1 failure, 2 wrong usage.\n",
+                 program->listen_max > 0 ||
+                         (program->operands != NULL && strstr(program->operands, "ADDR") != NULL)
+                     ? "ADDR is numeric, IPv6 in brackets: 192.0.2.1:7, [2001:db8::1]:7.\n"
+                     : "");
+    if (!program->is_without_reactor) {
+        (void)printf("reactors of this build:");
+        for (size_t i = 0; kirim_reactor_name(i) != NULL; i++) {
+            (void)printf(" %s", kirim_reactor_name(i));
+        }
+        (void)printf("\n");
     }
-    (void)printf("\n");
 }
 
 static void add_listen(const struct parser *p)
@@ -185,13 +191,9 @@ void cli_set_reactor(struct cli *cli, const char *option, const char *name)
     cli_fail_usage(cli, "%s: this build has no reactor '%s'", option, name);
 }
 
-/* `value` is NULL if the option takes none. */
-static void apply_option(struct parser *p, const struct cli_option *o, const char *value)
+static void apply_value(struct parser *p, const struct cli_option *o, const char *value)
 {
     struct cli *cli = p->cli;
-    if (o->is_given != NULL) {
-        *o->is_given = true;
-    }
     if (o->text != NULL) {
         *o->text = value;
     }
@@ -209,11 +211,22 @@ static void apply_option(struct parser *p, const struct cli_option *o, const cha
         add_listen(p);
     } else if (o->text == &cli->reactor) {
         cli_set_reactor(cli, o->name, value);
+    }
+}
+
+/* `value` is NULL if the option takes none. */
+static void apply_option(struct parser *p, const struct cli_option *o, const char *value)
+{
+    if (o->is_given != NULL) {
+        *o->is_given = true;
+    }
+    if (value != NULL) {
+        apply_value(p, o, value);
     } else if (p->is_help) {
         print_help(p);
         exit(CLI_SUCCESS);
     } else if (p->is_version) {
-        (void)printf("%s (kirim) %s\n", cli->program.name, kirim_version());
+        (void)printf("%s (kirim) %s\n", p->cli->program.name, kirim_version());
         exit(CLI_SUCCESS);
     }
 }
@@ -248,26 +261,40 @@ static int parse_option(struct parser *p, int argc, char **argv, int index)
 
 static void init_parser(struct parser *p, struct cli *cli)
 {
-    const struct cli_option common[COMMON_COUNT] = {
-        { .name = "--listen",
-          .value = "ADDR:PORT",
-          .text = &p->listen,
-          .help = cli->program.listen_help },
-        { .name = "--reactor",
-          .value = "NAME",
-          .text = &cli->reactor,
-          .help = "which reactor to use; default: KIRIM_REACTOR, else the best" },
-        { .name = "--stats",
-          .value = "SECONDS",
-          .number = &cli->stats_seconds,
-          .number_max = STATS_SECONDS_MAX,
-          .is_given = &cli->has_stats,
-          .help = "print statistics to stderr so often, and at the end; 0: only then" },
-        { .name = "--help", .is_given = &p->is_help, .help = "print this and end" },
-        { .name = "--version", .is_given = &p->is_version, .help = "print the version and end" },
+    const struct cli_option listen = { .name = "--listen",
+                                       .value = "ADDR:PORT",
+                                       .text = &p->listen,
+                                       .help = cli->program.listen_help };
+    const struct cli_option reactor = {
+        .name = "--reactor",
+        .value = "NAME",
+        .text = &cli->reactor,
+        .help = "which reactor to use; default: KIRIM_REACTOR, else the best"
+    };
+    const struct cli_option stats = {
+        .name = "--stats",
+        .value = "SECONDS",
+        .number = &cli->stats_seconds,
+        .number_max = STATS_SECONDS_MAX,
+        .is_given = &cli->has_stats,
+        .help = "print statistics to stderr so often, and at the end; 0: only then"
     };
     *p = (struct parser){ .cli = cli };
-    memcpy(p->common, common, sizeof common);
+    if (cli->program.listen_max > 0) {
+        p->common[p->common_count++] = listen;
+    }
+    if (!cli->program.is_without_reactor) {
+        p->common[p->common_count++] = reactor;
+    }
+    if (!cli->program.is_without_stats) {
+        p->common[p->common_count++] = stats;
+    }
+    p->common[p->common_count++] = (struct cli_option){ .name = "--help",
+                                                        .is_given = &p->is_help,
+                                                        .help = "print this and end" };
+    p->common[p->common_count++] = (struct cli_option){ .name = "--version",
+                                                        .is_given = &p->is_version,
+                                                        .help = "print the version and end" };
 }
 
 void cli_parse(struct cli *cli, const struct cli_program *program, int argc, char **argv)

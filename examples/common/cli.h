@@ -4,8 +4,9 @@
  *
  * Long options only, their value behind `=` or in the next word; what a program adds is a table.
  * Wrong usage ends the program with status 2 and says what is wrong; --help and --version end it
- * with 0. What is said goes to stderr, one write a line; stdout is left to results. Owns nothing:
- * all text is that of argv or static.
+ * with 0. An option that would do nothing in a program is not one of its options. What is said goes
+ * to stderr, one write a line; stdout is left to results. Owns nothing: all text is that of argv or
+ * static.
  */
 #ifndef EXAMPLES_COMMON_CLI_H
 #define EXAMPLES_COMMON_CLI_H
@@ -52,7 +53,9 @@ struct cli_program {
     const char *operands;    /* as the usage line shows them; NULL: none */
     const char *summary;     /* what --help says first */
     const char *listen_help; /* what --listen means here */
-    size_t listen_max;       /* at most CLI_LISTEN_MAX */
+    size_t listen_max;       /* at most CLI_LISTEN_MAX; 0: there is no --listen */
+    bool is_without_reactor; /* there is no --reactor */
+    bool is_without_stats;   /* there is no --stats */
     size_t operand_min, operand_max;
     const struct cli_option *options;
     size_t option_count;

@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { LINE_BYTES = 896 }; /* 30 words of name and number fit */
+enum { LINE_BYTES = 960 }; /* 32 words of name and number fit */
 
 static const uint64_t NS_PER_SECOND = 1000000000;
 
@@ -59,6 +59,8 @@ static void print_endpoint(const struct report *report, struct kirim_endpoint *e
            " rx_calls=%" PRIu64 " tx_calls=%" PRIu64 " datagrams_per_call=%.1f",
            addr, stats.rx_datagrams, stats.tx_datagrams, stats.rx_bytes, stats.tx_bytes,
            stats.rx_calls, stats.tx_calls, calls != 0 ? (double)datagrams / (double)calls : 0.0);
+    append_unless_zero(&line, "rx_trains", stats.rx_trains);
+    append_unless_zero(&line, "tx_trains", stats.tx_trains);
     append_unless_zero(&line, "truncated", stats.rx_truncated);
     append_unless_zero(&line, "rx_errors", stats.rx_errors);
     append_unless_zero(&line, "blocked", stats.tx_blocked);

@@ -22,7 +22,8 @@ END_SECONDS_MAX = 2 * SLOWNESS  # from SIGTERM to the end: what the programs pro
 SKIPPED = 77
 
 BIN = pathlib.Path(os.environ.get("KIRIM_BIN", "build/bin")).resolve()
-PROGRAMS = ("echod", "echo", "kirim-probe", "kirim-bench")
+PROGRAMS = ("echod", "echo", "kirim-probe", "kirim-bench", "dnsd", "dnsq", "engine", "sim_storm",
+            *(name for name in ("embed_libevent",) if (BIN / name).exists()))  # a build may lack it
 FAMILIES = {4: "127.0.0.1", 6: "::1"}
 
 
@@ -50,9 +51,9 @@ def run_echo(*arguments, env=None):
 class Program:
     """A program that runs beside the test until it is ended."""
 
-    def __init__(self, program, *arguments):
+    def __init__(self, program, *arguments, stdin=subprocess.DEVNULL):
         self.command = [path_of(program), *map(str, arguments)]
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.command, stdin=stdin,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.texts = {"out": "", "err": ""}
         self.selector = selectors.DefaultSelector()

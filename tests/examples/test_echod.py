@@ -2,7 +2,9 @@
 """The echo server: over every reactor and family, at its limits, and at its end."""
 import json
 import os
+import shutil
 import signal
+import sys
 import unittest
 
 import programs
@@ -10,6 +12,42 @@ import programs
 PLACES = [(reactor, family, host) for reactor in programs.reactors()
           for family, host in programs.families().items()]
 PAYLOAD_BYTES_MAX = {4: 65507, 6: 65527}
+
+# A service manager in a few lines: opens sockets, hands them over from descriptor 3 on, and becomes
+# the program. Its arguments: whom the sockets are for ("self", or a number), their names, how many
+# there are, for each a kind and an address, and the program.
+MANAGER = """
+import os, socket, sys
+KINDS = {"udp4": (socket.AF_INET, socket.SOCK_DGRAM), "udp6": (socket.AF_INET6, socket.SOCK_DGRAM),
+         "dual": (socket.AF_INET6, socket.SOCK_DGRAM), "tcp4": (socket.AF_INET, socket.SOCK_STREAM),
+         "unix": (socket.AF_UNIX, socket.SOCK_DGRAM)}
+pid, names, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+command = sys.argv[4 + 2 * count:]
+made = []
+for kind, host in zip(sys.argv[4:4 + 2 * count:2], sys.argv[5:5 + 2 * count:2]):
+    made.append(socket.socket(*KINDS[kind]))
+    if kind in ("udp6", "dual"):
+        made[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(kind == "udp6"))
+    made[-1].bind("" if kind == "unix" else (host, 0))
+# Out of the way first: one of them may have a number that another one is to get.
+high = [os.dup(s.detach()) for s in made]
+high = [os.dup2(fd, 100 + i) for i, fd in enumerate(high)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + count, 200)
+os.environ["LISTEN_PID"] = str(os.getpid()) if pid == "self" else pid
+os.environ["LISTEN_FDS"] = str(count)
+if names:
+    os.environ["LISTEN_FDNAMES"] = names
+os.execv(command[0], command)
+"""
+
+
+def start_activated(*arguments, sockets, pid="self", names=""):
+    """An echo server that a service manager starts with sockets, each a kind and an address."""
+    places = [word for pair in sockets for word in pair]
+    return programs.Program(sys.executable, "-c", MANAGER, pid, names, len(sockets), *places,
+                            programs.path_of("echod"), *arguments)
 
 
 class Echod(unittest.TestCase):
@@ -103,6 +141,71 @@ class Echod(unittest.TestCase):
                 other.recv(100)
             self.assertEqual(server.stop(), 0)
             self.assertIn("1 (from a server's port)", server.texts["err"])
+
+    def addresses(self, server, count):
+        """The addresses that a server says it listens on."""
+        pattern = r"listening on (\S+) [^\0]*?" * count
+        return server.wait_for("err", pattern).groups()
+
+    def test_serves_the_sockets_it_was_handed(self):
+        sockets = [("udp4", "127.0.0.1"), ("udp4", "127.0.0.2")]
+        if 6 in programs.families():
+            sockets += [("udp6", "::1"), ("dual", "::")]
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    start_activated("--activated", "--reactor", reactor, sockets=sockets) as server:
+                found = list(self.addresses(server, len(sockets)))
+                if 6 in programs.families():
+                    port = found.pop().rsplit(":", 1)[1]  # of both families
+                    found += [f"127.0.0.1:{port}", f"[::1]:{port}"]
+                for addr in found:
+                    self.assertEqual(programs.run_echo("--count", 10, addr).returncode, 0, addr)
+                self.assertEqual(server.stop(), 0)
+
+    def test_serves_addresses_beside_the_sockets_it_was_handed(self):
+        with start_activated("--activated", "--listen", "127.0.0.2:0",
+                             sockets=[("udp4", "127.0.0.1")]) as server:
+            for addr in self.addresses(server, 2):
+                self.assertEqual(programs.run_echo("--count", 5, addr).returncode, 0, addr)
+            self.assertEqual(server.stop(), 0)
+
+    def test_sockets_of_another_process_are_not_taken(self):
+        for pid in ("1", "garbage"):
+            with self.subTest(pid=pid), \
+                    start_activated("--activated", sockets=[("udp4", "127.0.0.1")],
+                                    pid=pid) as server:
+                self.assertEqual(server.wait_end(), 1)
+                self.assertIn("no socket was handed over", server.texts["err"])
+
+    def test_sockets_are_not_taken_unasked(self):
+        with start_activated("--listen", "127.0.0.1:0", sockets=[("udp4", "127.0.0.2")]) as server:
+            self.assertTrue(self.addresses(server, 1)[0].startswith("127.0.0.1:"))
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(server.texts["err"].count("listening on"), 1)
+
+    def test_what_cannot_echo_is_named(self):
+        for kind, error in (("tcp4", "KIRIM_EOPNOTSUPP"), ("unix", "KIRIM_EAFNOSUPPORT")):
+            with self.subTest(kind=kind), \
+                    start_activated("--activated", names="first:odd one",
+                                    sockets=[("udp4", "127.0.0.1"), (kind, "127.0.0.1")]) as server:
+                self.assertEqual(server.wait_end(), 1)
+                self.assertIn("descriptor 4 (odd one)", server.texts["err"])
+                self.assertIn(error, server.texts["err"])
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate")
+    def test_is_started_by_systemd(self):
+        with programs.open_socket() as probe:
+            port = probe.getsockname()[1]
+        # It starts the program when the first datagram comes, which the program then answers.
+        with programs.Program(shutil.which("systemd-socket-activate"), "--datagram",
+                              f"--listen=127.0.0.1:{port}", "--fdname=echo",
+                              programs.path_of("echod"), "--activated") as server, \
+                programs.open_socket() as client:
+            server.wait_for("err", r"Listening on ")
+            client.sendto(b"wake up", ("127.0.0.1", port))
+            self.assertEqual(client.recv(100), b"wake up")
+            server.wait_for("err", rf"listening on 127\.0\.0\.1:{port} ")
+            self.assertEqual(server.stop(), 0)
 
     def test_address_in_use_is_a_failure(self):
         with programs.start_echod() as server:

@@ -6,6 +6,8 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
+import tempfile
 import unittest
 
 import programs
@@ -16,8 +18,9 @@ HEAD = re.compile(r"# (TYPE|UNIT|HELP) (\S+) (\S.*)")
 SAMPLE = re.compile(r'([a-z_]+)((?:\{(?:[a-z]+="[^"\\\n]*",?)+\})?) (-?[0-9.]+)')
 
 
-def start(*arguments, listen="127.0.0.1:0", http_at="127.0.0.1:0"):
-    server = programs.Program(PROGRAM, "--listen", listen, "--http", http_at, *arguments)
+def start(*arguments, listen="127.0.0.1:0", http_at="127.0.0.1:0", stdin=subprocess.DEVNULL):
+    server = programs.Program(PROGRAM, "--listen", listen, "--http", http_at, *arguments,
+                              stdin=stdin)
     try:
         server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
         found = server.wait_for("err", r"status page on http://(\S+):(\d+)/")
@@ -125,6 +128,69 @@ class EmbedLibevent(unittest.TestCase):
                 connection.close()
                 self.assertEqual(server.stop(), 0)
 
+    def test_wake_needs_no_thread_support_of_libevent(self):
+        names = subprocess.run(["nm", "-u", programs.path_of(PROGRAM)], capture_output=True,
+                               text=True, check=False).stdout
+        self.assertNotIn("evthread", names)  # or this test would show nothing
+        with programs.open_socket() as listener:
+            to = programs.join(*listener.getsockname())
+            with start("--notify", to, "--stdin", stdin=subprocess.PIPE) as server:
+                for number in range(20):  # the base waits without limit each time
+                    server.process.stdin.write(b"line %d\n" % number)
+                    server.process.stdin.flush()
+                    self.assertEqual(listener.recv(1000), b"line %d" % number)
+                metrics = read_metrics(self, get(server, "/metrics")[2])
+                self.assertEqual(metrics["kirim_loop_posts_total"], 20)
+                self.assertGreaterEqual(metrics["kirim_loop_wakes_total"], 1)
+                self.assertEqual(len(os.listdir(f"/proc/{server.process.pid}/task")), 2)
+                self.assertEqual(server.stop(), 0)  # the thread is not waited for
+                server.process.stdin.close()
+
+    def test_dispatch_returns_though_the_thread_has_ended_before(self):
+        with start("--stdin") as server, programs.open_socket() as client:  # stdin is empty
+            client.connect(("127.0.0.1", server.port))
+            echo(server, client, 3)
+            self.assertEqual(server.stop(), 0)
+
+    def test_timers_are_precise(self):
+        # A timer of this base is late by up to a millisecond, for it counts in those.
+        best = 1e9
+        with programs.open_socket() as listener:
+            to = programs.join(*listener.getsockname())
+            with start("--notify", to, "--beat-us", 1300) as server:
+                for _ in range(20):
+                    texts = [listener.recv(1000).decode() for _ in range(50)]
+                    late = sorted(int(programs.words(text)["late_ns"]) for text in texts)
+                    self.assertGreaterEqual(late[0], 0)
+                    best = min(best, late[len(late) // 2])
+                    if best < 250000:
+                        break
+                self.assertEqual(server.stop(), 0)
+        self.assertLess(best, 250000)  # the median of a busy machine's best fifty
+
+    def test_child_reinitialises_and_the_parent_goes_on(self):
+        with tempfile.TemporaryDirectory() as directory, programs.open_socket() as listener, \
+                programs.open_socket() as client:
+            path = pathlib.Path(directory, "metrics")
+            to = programs.join(*listener.getsockname())
+            with start("--snapshot", path, "--notify", to, "--beat-us", 2000) as server:
+                client.connect(("127.0.0.1", server.port))
+                label = f'{{local="127.0.0.1:{server.port}"}}'
+                for rounds in (1, 2, 3):
+                    echo(server, client, 5)
+                    self.assertEqual(get(server, "/snapshot")[0], 200)
+                    found = read_metrics(self, path.read_text(encoding="utf-8"))
+                    self.assertEqual(found[f"kirim_endpoint_received_datagrams_total{label}"],
+                                     5 * rounds)
+                    numbers = [int(listener.recv(1000).split()[1]) for _ in range(20 * rounds)]
+                    self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+                self.assertEqual(server.stop(), 0)
+
+    def test_snapshot_that_cannot_be_written_is_told(self):
+        with start("--snapshot", "/nowhere/metrics") as server:
+            self.assertEqual(get(server, "/snapshot")[0], 500)
+            self.assertEqual(server.stop(), 0)
+
     def test_echo_goes_on_beside_a_silent_connection(self):
         with start() as server, programs.open_socket() as client, \
                 socket.create_connection(server.http, programs.START_SECONDS_MAX) as silent:
@@ -159,7 +225,8 @@ class EmbedLibevent(unittest.TestCase):
 
     def test_wrong_usage_is_status_2(self):
         for wrong in (["--reactor", "select"], ["--http", "8080"], ["--notify", "localhost:1"],
-                      ["surplus"], ["--nonsense"]):
+                      ["surplus"], ["--nonsense"], ["--beat-us", "0"],
+                      ["--stdin", "--snapshot", "x"]):
             with self.subTest(wrong=wrong):
                 done = programs.run(PROGRAM, *wrong)
                 self.assertEqual(done.returncode, 2, done.stderr)

@@ -51,7 +51,9 @@ class Readme(unittest.TestCase):
         names = set(programs.run("kirim-probe", "--reactors").stdout.split())
         text = (readme.SOURCE / "README.md").read_text(encoding="utf-8")
         said = re.search(r"^- Reactors on Linux: (.*?)\n- ", text, re.MULTILINE | re.DOTALL)
-        self.assertEqual(set(re.findall(r"`([a-z]+)`", said.group(1))), names)
+        said = set(re.findall(r"`([a-z]+)`", said.group(1)))
+        self.assertEqual(said | names, said)
+        self.assertLessEqual(said - names, {"libevent"})  # a build may lack it
 
 
 if __name__ == "__main__":
