@@ -97,6 +97,7 @@ struct kirim_endpoint {
     uint64_t group_stored_count, group_copied_count; /* pieces of those that are gone */
     uint64_t is_suspect; /* a train to `suspect` was refused: is it the offload's fault? */
     struct kirim_addr suspect;
+    uint64_t suspect_bytes; /* datagrams of this size and longer ones get no trains; 0: all */
     struct kirim_event peer_error; /* kind 0: none waits to be told */
     struct kirim_event retried;    /* the error an entry was submitted again for */
     struct kirim_handler handler;  /* as far as its size goes */
@@ -117,12 +118,14 @@ struct kirim_endpoint {
 
 enum { KI_REFUSED_ROUTES_MAX = 16 };
 
-/* Destinations that get no trains, in the order in which they were noted. */
+/* Destinations that get no trains, at least of long datagrams, in the order in which they were
+ * noted. */
 struct ki_refused_routes {
     uint64_t count;
     uint64_t next; /* number of the next one; its place is that modulo the maximum */
     struct ki_refused_route {
         struct kirim_addr peer;
+        uint64_t bytes_min; /* of the datagrams that get no trains */
         uint64_t until_ns;
     } at[KI_REFUSED_ROUTES_MAX];
 };
@@ -196,8 +199,8 @@ void ki_endpoint_keep_lent(struct kirim_endpoint *ep);
  * `reason`. */
 void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err, uint32_t reason);
 
-/* Kills all waiting entries; returns how many. */
-size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason);
+/* Kills all waiting entries. */
+void ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason);
 
 /* Takes what has ended off the queue's head. */
 void ki_endpoint_trim(struct kirim_endpoint *ep);
@@ -308,8 +311,8 @@ void ki_pace_expire(struct kirim_timer *timer);
 /* Drops the one at `index`, as ki_endpoint_kill() does; its place goes to another one. */
 void ki_pace_kill(struct kirim_endpoint *ep, uint64_t index, kirim_err err, uint32_t reason);
 
-/* Drops them all; returns how many. */
-size_t ki_pace_kill_all(struct kirim_endpoint *ep, uint32_t reason);
+/* Drops them all. */
+void ki_pace_kill_all(struct kirim_endpoint *ep, uint32_t reason);
 
 /* The operation of the one at `index`, or NULL. */
 struct kirim_op *ki_pace_op(const struct kirim_endpoint *ep, uint64_t index);

@@ -260,7 +260,7 @@ kirim_err kirim_endpoint_close(struct kirim_endpoint *ep)
     ep->state = KI_EP_CLOSING;
     ep->reserved = NULL;
     cancel_timers(ep);
-    (void)ki_endpoint_kill_all(ep, KIRIM_DROP_CLOSED);
+    ki_endpoint_kill_all(ep, KIRIM_DROP_CLOSED);
     ep->is_port_closed = loop->ops->port_close(loop->reactor, ep->port) == KIRIM_OK;
     ep->closing_next = NULL;
     *loop->closing_last = ep;

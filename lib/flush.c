@@ -201,20 +201,17 @@ void ki_endpoint_kill(struct kirim_endpoint *ep, uint64_t number, kirim_err err,
     e->status = (e->status & ~(uint32_t)(KI_STATE | KI_LENT)) | KI_DEAD;
 }
 
-size_t ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason)
+void ki_endpoint_kill_all(struct kirim_endpoint *ep, uint32_t reason)
 {
     struct ki_queue *q = &ep->queue;
-    size_t count = 0;
     for (uint64_t n = q->next; n != q->tail; n++) {
         if ((ki_queue_at(q, n)->status & KI_STATE) == KI_QUEUED) {
             ki_endpoint_kill(ep, n, KIRIM_EABORTED, reason);
-            count++;
         }
     }
     q->next = q->tail;
-    count += ki_pace_kill_all(ep, reason);
+    ki_pace_kill_all(ep, reason);
     ki_endpoint_trim(ep);
-    return count;
 }
 
 /* ---- submitting ------------------------------------------------------------------------------ */
@@ -341,6 +338,19 @@ static inline bool submit_plain(struct kirim_endpoint *ep)
     return account_plain(ep, first, p->inflight_count != inflight_count, &why);
 }
 
+/* Submits the train at `next` cut into datagrams. Each of them has tries of its own: what those
+ * before it have used up is forgotten when they leave. */
+static bool cut(struct kirim_endpoint *ep, struct ki_entry *e, struct ki_refusal *why)
+{
+    const uint32_t record = e->record;
+    const bool has_left = ki_train_cut(ep, why);
+    if (e->record != record) {
+        end_retry(ep, e, KIRIM_OK);
+        e->status &= ((uint32_t)KI_STALE_ONE - 1) & ~(uint32_t)KI_RETRIED;
+    }
+    return has_left;
+}
+
 /* Submits the train at `next`, that cannot leave whole, one datagram after the other. True: go on
  * with what is behind it. */
 static bool submit_cut(struct kirim_endpoint *ep)
@@ -349,7 +359,7 @@ static bool submit_cut(struct kirim_endpoint *ep)
     if (ep->port->inflight_count != 0) {
         return false; /* it would overtake; the last finish soils the endpoint */
     }
-    if (ki_train_cut(ep, &why)) {
+    if (cut(ep, ki_queue_at(&ep->queue, ep->queue.next), &why)) {
         account(ep, 1);
         return true;
     }
@@ -422,7 +432,7 @@ static bool has_left_in_part(const struct ki_entry *e)
 static bool submit_one(struct kirim_endpoint *ep, struct ki_entry *e, struct ki_refusal *why)
 {
     if (ki_train_whole_count(ep, 1) == 0) {
-        return ki_train_cut(ep, why);
+        return cut(ep, e, why);
     }
     return ep->loop->ops->submit(ep->loop->reactor, ep->port, e, 1, why) == 1;
 }
@@ -635,9 +645,10 @@ kirim_err kirim_endpoint_discard(struct kirim_endpoint *ep, size_t *dropped_coun
         return err;
     }
     ep->reserved = NULL;
-    const size_t count = ki_endpoint_kill_all(ep, KIRIM_DROP_DISCARDED);
+    const uint64_t before = ep->stats.drops[KIRIM_DROP_DISCARDED];
+    ki_endpoint_kill_all(ep, KIRIM_DROP_DISCARDED);
     if (dropped_count != NULL) {
-        *dropped_count = count;
+        *dropped_count = (size_t)(ep->stats.drops[KIRIM_DROP_DISCARDED] - before);
     }
     return KIRIM_OK;
 }

@@ -263,14 +263,12 @@ void ki_pace_kill(struct kirim_endpoint *ep, uint64_t index, kirim_err err, uint
     arm(ep);
 }
 
-size_t ki_pace_kill_all(struct kirim_endpoint *ep, uint32_t reason)
+void ki_pace_kill_all(struct kirim_endpoint *ep, uint32_t reason)
 {
-    const size_t count = (size_t)ep->paced_count;
     while (ep->paced_count > 0) {
         kill_one(ep, 0, KIRIM_EABORTED, reason);
     }
     arm(ep);
-    return count;
 }
 
 struct kirim_op *ki_pace_op(const struct kirim_endpoint *ep, uint64_t index)

@@ -24,6 +24,12 @@ static const struct kirim_addr *peer_of(const struct kirim_endpoint *ep, const s
     return kirim_addr_family(&e->peer) != KIRIM_FAMILY_NONE ? &e->peer : &ep->port->remote;
 }
 
+/* Size of the datagrams of a train that an entry is, or begins. */
+static uint32_t segment_of(const struct ki_entry *e)
+{
+    return e->segment_bytes != 0 ? e->segment_bytes : e->bytes;
+}
+
 /* A route is told by the address it leads to; the port is nothing to it. */
 static bool is_same_host(const struct kirim_addr *a, const struct kirim_addr *b)
 {
@@ -31,29 +37,36 @@ static bool is_same_host(const struct kirim_addr *a, const struct kirim_addr *b)
            kirim_addr_family(a) == kirim_addr_family(b);
 }
 
-static bool is_refused_route(const struct ki_refused_routes *routes, const struct kirim_addr *peer)
+static struct ki_refused_route *find_route(struct ki_refused_routes *routes,
+                                           const struct kirim_addr *peer)
 {
     for (uint64_t i = 1; i <= routes->count; i++) {
-        if (is_same_host(&routes->at[(routes->next - i) % KI_REFUSED_ROUTES_MAX].peer, peer)) {
-            return true;
+        struct ki_refused_route *route = &routes->at[(routes->next - i) % KI_REFUSED_ROUTES_MAX];
+        if (is_same_host(&route->peer, peer)) {
+            return route;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Remembers a route in the place of the one that was remembered first, if there is no other. */
-static void remember_route(struct kirim_loop *loop, const struct kirim_addr *peer)
+/* Remembers a route that refused datagrams of `segment_bytes` in a train, in the place of the one
+ * that was remembered first, if there is no other. */
+static void remember_route(struct kirim_loop *loop, const struct kirim_addr *peer,
+                           uint64_t segment_bytes)
 {
     struct ki_refused_routes *routes = &loop->refused_routes;
     const uint64_t now_ns = kirim_loop_now(loop);
     const uint64_t period_ns = loop->train_refusal_ns;
-    if (is_refused_route(routes, peer)) {
+    struct ki_refused_route *known = find_route(routes, peer);
+    if (known != NULL) {
+        known->bytes_min = segment_bytes < known->bytes_min ? segment_bytes : known->bytes_min;
         return;
     }
     struct ki_refused_route *route = &routes->at[routes->next % KI_REFUSED_ROUTES_MAX];
     routes->next++;
     routes->count += routes->count < KI_REFUSED_ROUTES_MAX;
     route->peer = *peer;
+    route->bytes_min = segment_bytes;
     route->until_ns = period_ns < UINT64_MAX - now_ns ? now_ns + period_ns : UINT64_MAX;
 }
 
@@ -73,12 +86,13 @@ static void expire_routes(struct kirim_loop *loop)
 
 void ki_train_bar(struct kirim_endpoint *ep)
 {
-    const struct ki_refused_routes *routes = &ep->loop->refused_routes;
+    struct ki_refused_routes *routes = &ep->loop->refused_routes;
     const struct ki_queue *q = &ep->queue;
     expire_routes(ep->loop);
     for (uint64_t n = q->next; n != q->tail; n++) {
         struct ki_entry *e = ki_queue_at(q, n);
-        if (is_refused_route(routes, peer_of(ep, e))) {
+        const struct ki_refused_route *route = find_route(routes, peer_of(ep, e));
+        if (route != NULL && segment_of(e) >= route->bytes_min) {
             e->status |= KI_ALONE;
         }
     }
@@ -112,7 +126,11 @@ bool ki_train_split(struct kirim_endpoint *ep, const struct ki_refusal *why)
         ki_queue_at(q, q->next + i)->status |= KI_ALONE;
     }
     if (is_offload_error(why->err)) {
+        /* Datagrams that are longer than the route's MTU can be fragmented, but not in a train:
+         * then shorter ones still can. */
+        const bool is_size = why->err == KIRIM_EINVAL || why->err == KIRIM_EMSGSIZE;
         ep->suspect = *peer_of(ep, e);
+        ep->suspect_bytes = is_size ? segment_of(e) : 0;
         ep->is_suspect = 1;
     }
     ep->is_odd = 1;
@@ -125,7 +143,7 @@ void ki_train_clear_suspect(struct kirim_endpoint *ep, const struct ki_entry *e,
     if (is_same_host(&ep->suspect, peer_of(ep, e))) {
         ep->is_suspect = 0;
         if (has_left) {
-            remember_route(ep->loop, &ep->suspect);
+            remember_route(ep->loop, &ep->suspect, ep->suspect_bytes);
             ki_train_bar(ep); /* what waits behind it need not find out again */
         }
     }
@@ -157,8 +175,10 @@ struct cursor {
     size_t offset; /* within it */
 };
 
+/* Passes over bytes that the list has. */
 static void skip(struct cursor *at, size_t bytes)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): never behind its end */
     while (bytes > 0 && bytes >= at->buf->bytes - at->offset) {
         bytes -= at->buf->bytes - at->offset;
         at->buf++;

@@ -48,6 +48,15 @@ static void report_rx_error(struct kirim_endpoint *ep)
     }
 }
 
+/* Whole trains are so many datagrams, of which the first is counted. */
+static KI_NOINLINE void count_whole(struct kirim_endpoint *ep, const struct kirim_datagram *d,
+                                    uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ep->stats.rx_datagrams += ki_segments(d[i].bytes, d[i].segment_bytes) - 1;
+    }
+}
+
 static KI_NOINLINE void count_truncated(struct kirim_endpoint *ep, const struct kirim_datagram *d,
                                         uint32_t count)
 {
@@ -66,6 +75,9 @@ static void hand_over(struct kirim_loop *loop, struct kirim_endpoint *ep, uint32
     }
     ep->stats.rx_datagrams += count;
     ep->stats.rx_bytes += bytes;
+    if (ep->port->wants_whole != 0) {
+        count_whole(ep, loop->batch, count);
+    }
     if ((flags & KIRIM_RX_TRUNCATED) != 0) {
         count_truncated(ep, loop->batch, count);
     }

@@ -89,6 +89,7 @@ kirim_err ki_posix_open(struct ki_posix *r, struct kirim_loop *loop,
     }
     ki_posix_tx_init(r);
     ki_posix_train_probe(r, &found);
+    r->may_keep_times = !ki_posix_is_off("KIRIM_TXTIME");
     ki_posix_error_probe(r, &found);
     ki_posix_mtu_probe(r, &found);
     *caps = found;

@@ -48,6 +48,7 @@ struct ki_posix {
     kirim_err (*want_writable)(struct ki_posix *r, struct ki_posix_port *p);
     uint64_t has_batches;     /* recvmmsg and sendmmsg work here */
     uint64_t segments_max;    /* most datagrams of a train out; 1: no segmentation offload */
+    uint64_t may_keep_times;  /* KIRIM_TXTIME does not say 0 */
     uint64_t has_coalescing;  /* trains in: the system can, and the slots are large enough */
     uint64_t has_error_queue; /* sockets have one, and the environment permits it */
     uint64_t is_forked;       /* closed by a child of the process that opened it */

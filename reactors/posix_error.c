@@ -268,6 +268,16 @@ static kirim_err explain(const struct ki_posix *r, const struct ki_posix_port *p
     return is_foreign(r, source, ifindex) ? KIRIM_EADDRNOTAVAIL : why->err;
 }
 
+/* Whether an error that has no other explanation is the network's: with a full store the queue
+ * cannot be read. The stack itself says "too long", too, and reports it each time: so that is asked
+ * about only once. */
+static bool is_likely(const struct ki_posix_errors *errors, const struct ki_entry *e, kirim_err err)
+{
+    return errors->count == KI_POSIX_REPORTS_MAX &&
+           (err == KIRIM_ECONNRESET || err == KIRIM_ENETUNREACH ||
+            (err == KIRIM_EMSGSIZE && e->status < KI_STALE_ONE));
+}
+
 void ki_posix_error_judge(const struct ki_posix *r, struct ki_posix_port *p,
                           const struct ki_entry *e, struct ki_refusal *why)
 {
@@ -275,15 +285,13 @@ void ki_posix_error_judge(const struct ki_posix *r, struct ki_posix_port *p,
     const bool has_peer = kirim_addr_family(&e->peer) != KIRIM_FAMILY_NONE;
     const struct kirim_addr *dest = has_peer ? &e->peer : &p->port.remote;
     const bool is_found = read_queue(r, p, why->sys_err, dest);
-    /* With a full store the queue cannot be read; then what the network may have said is its. */
-    const bool is_likely = errors->count == KI_POSIX_REPORTS_MAX &&
-                           (why->err == KIRIM_ECONNRESET || why->err == KIRIM_ENETUNREACH);
+    const kirim_err own = is_found ? why->err : explain(r, p, e, dest, why);
     p->port.errors_waiting = errors->count;
-    if (is_found || is_likely) {
+    if (is_found || (own == why->err && is_likely(errors, e, own))) {
         why->is_stale = 1;
         return;
     }
-    why->err = explain(r, p, e, dest, why);
+    why->err = own;
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */

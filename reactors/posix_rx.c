@@ -251,7 +251,7 @@ static void keep_rest(struct ki_posix *r, struct ki_posix_port *p, uint32_t firs
                       const struct kirim_datagram *d)
 {
     struct ki_posix_rx *rx = &r->rx;
-    uint64_t datagrams = 0;
+    uint64_t datagrams = n; /* at least one in each */
     for (uint32_t i = 0; i < n; i++) {
         struct ki_posix_slot *slot = &rx->slots[first + i];
         const uint32_t segment = slot->segment_bytes;
@@ -263,7 +263,7 @@ static void keep_rest(struct ki_posix *r, struct ki_posix_port *p, uint32_t firs
             slot->flags &= (uint8_t)~KIRIM_RX_TRUNCATED;
             p->port.rx_trains++;
         }
-        datagrams += segment != 0 ? (slot->bytes + segment - 1) / segment : 1;
+        datagrams += segment != 0 ? (slot->bytes - 1) / segment : 0;
     }
     const uint64_t fitting = (uint64_t)DATAGRAMS_PER_TURN * n / datagrams;
     p->rx_wanted = fitting > 1 ? fitting : 1;

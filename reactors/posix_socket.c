@@ -148,7 +148,7 @@ static kirim_err set_txtime(const struct ki_posix *r, struct ki_posix_port *p,
                             const struct ki_posix_setup *setup)
 {
     const struct sock_txtime how = { .clockid = CLOCK_MONOTONIC };
-    if ((setup->options->flags & KIRIM_ENDPOINT_TXTIME) == 0 || ki_posix_is_off("KIRIM_TXTIME")) {
+    if ((setup->options->flags & KIRIM_ENDPOINT_TXTIME) == 0 || r->may_keep_times == 0) {
         return KIRIM_OK;
     }
     if (r->sys->setsockopt(setup->fd, SOL_SOCKET, SO_TXTIME, &how, sizeof how) < 0) {

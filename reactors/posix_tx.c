@@ -154,25 +154,25 @@ static KI_NOINLINE uint32_t encode_train(struct ki_posix_tx *tx, uint32_t i,
         return 1;
     }
     struct iovec *iov = gather_list(first, e);
-    const uint8_t *behind = (const uint8_t *)iov[-1].iov_base + iov[-1].iov_len;
+    uintptr_t behind = (uintptr_t)iov[-1].iov_base + iov[-1].iov_len;
     uint32_t length = 1;
     bool is_last = false;
     while (length < limit && !is_last && ki_train_joins(e, &e[length])) {
         const struct ki_entry *next = &e[length];
-        if (next->buf_count == 1 && next->data == behind) {
+        if (next->buf_count == 1 && (uintptr_t)next->data == behind) {
             behind += next->bytes;
         } else {
             if (next->buf_count > end - iov) {
                 break;
             }
-            iov[-1].iov_len = (size_t)(behind - (const uint8_t *)iov[-1].iov_base);
+            iov[-1].iov_len = behind - (uintptr_t)iov[-1].iov_base;
             iov = gather_list(iov, next);
-            behind = (const uint8_t *)iov[-1].iov_base + iov[-1].iov_len;
+            behind = (uintptr_t)iov[-1].iov_base + iov[-1].iov_len;
         }
         is_last = next->bytes < e->bytes;
         length++;
     }
-    iov[-1].iov_len = (size_t)(behind - (const uint8_t *)iov[-1].iov_base);
+    iov[-1].iov_len = behind - (uintptr_t)iov[-1].iov_base;
     if (length > 1) {
         struct msghdr *header = &tx->headers[i].msg_hdr;
         header->msg_iov = first;

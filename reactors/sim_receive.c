@@ -96,7 +96,7 @@ static void lend(struct ki_sim_reactor *r, const struct ki_sim_port *port, struc
         .ecn = (uint8_t)pk->ecn,
         .flags = is_cut ? KIRIM_RX_TRUNCATED : 0,
         .peer = pk->source,
-        .arrival = &pk->arrival,
+        .arrival = port->has_control || port->is_wildcard ? &pk->arrival : NULL,
     };
     pk->next = r->lent;
     r->lent = pk;

@@ -181,6 +181,41 @@ static void what_is_refused_singly_too_is_not_the_trains_fault(struct ks *t)
     KS_EQ(1, played.train_count); /* trains are made as before */
 }
 
+static void send_sized(struct ks_node *a, struct ks_node *b, size_t bytes_each)
+{
+    static uint8_t bytes[2000];
+    ks_fill(bytes, sizeof bytes, 32);
+    for (uint32_t i = 0; i < 10; i++) {
+        KS_OK(kirim_endpoint_send_to(a->ep, bytes, bytes_each, &b->addr));
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        KS_EXPECT(b, bytes, bytes_each);
+    }
+}
+
+/* Datagrams over the path's MTU leave in fragments, but in no train: shorter ones keep theirs. */
+static void long_datagrams_take_no_trains_from_short_ones(struct ks *t)
+{
+    open_played(t, 0);
+    struct ks_node *a = ks_node(t);
+    struct ks_node *b = ks_node(t);
+    played.train_errno = EINVAL;
+    send_sized(a, b, 1600);
+    KS_EQ(1, played.refused_count);
+    played.train_errno = 0;
+    send_sized(a, b, 1200);
+    KS_EQ(1, played.train_count);
+    send_sized(a, b, 1600);
+    send_sized(a, b, 1700);
+    KS_EQ(1, played.train_count);
+    played.train_errno = EIO; /* that one speaks of all sizes */
+    send_sized(a, b, 1200);
+    played.train_errno = 0;
+    send_sized(a, b, 100);
+    KS_EQ(1, played.train_count);
+    KS_EQ(2, ks_stats(a).tx_trains_refused);
+}
+
 /* Longer ones are refused, shorter ones not: the same, and nothing is lost. */
 static void caller_train_is_cut(struct ks *t)
 {
@@ -258,6 +293,8 @@ static const struct kc_case cases[] = {
     TRAIN("train_refused_with_einval_is_split", "S24", refused_train_is_split, 1),
     TRAIN("train_refused_with_emsgsize_is_split", "S24", refused_train_is_split, 2),
     TRAIN("train_refused_with_eopnotsupp_is_split", "S24", refused_train_is_split, 3),
+    TRAIN("long_datagrams_take_no_trains_from_short_ones", "",
+          long_datagrams_take_no_trains_from_short_ones, 0),
     TRAIN("refusal_is_forgotten_after_its_time", "", refusal_is_forgotten, 0),
     TRAIN("stale_source_is_not_a_refused_train", "",
           what_is_refused_singly_too_is_not_the_trains_fault, 0),

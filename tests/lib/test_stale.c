@@ -81,6 +81,31 @@ START_TEST(refusals_without_end_are_believed_in_the_end)
 }
 END_TEST
 
+/* What those before it had to try says nothing about the next one. */
+START_TEST(each_datagram_of_a_cut_train_has_its_own_tries)
+{
+    enum { TRAIN = 4 };
+    struct stage *x = stage_open(0);
+    const struct kirim_addr dead = dead_peer();
+    uint8_t bytes[TRAIN * KS_NUMBER_BYTES];
+    for (uint32_t i = 0; i < TRAIN; i++) {
+        ks_number(bytes + (size_t)i * KS_NUMBER_BYTES, i);
+        script_refuse_reporting(x->p, i == 0 ? 0 : 1, BELIEVED_AFTER, KIRIM_ECONNRESET, &dead,
+                                true);
+        script_refuse(x->p, 0, 1, KIRIM_ECONNRESET, 111);
+    }
+    const struct kirim_buf one = { bytes, sizeof bytes };
+    const struct kirim_msg msg = { &one, &x->to, NULL, 1, KS_NUMBER_BYTES };
+    KS_OK(ks_post_msg(x->n, &msg, _i == 0 ? 0 : (uint32_t)KIRIM_SEND_NOW, NULL));
+    ks_turn(&x->t);
+    script_check_sent(x->p, 0, TRAIN);
+    KS_EQ(TRAIN, ks_stats(x->n).tx_datagrams);
+    const struct kirim_endpoint_stats s = ks_stats(x->n);
+    KS_EQ(0, ks_drops(&s));
+    stage_close(x);
+}
+END_TEST
+
 START_TEST(a_now_is_not_refused_for_somebody_else)
 {
     struct stage *x = stage_open(0);
@@ -159,6 +184,7 @@ int main(void)
     tcase_add_test(tcase, an_innocent_datagram_is_submitted_again_until_it_leaves);
     tcase_add_test(tcase, stale_refusals_leave_the_retry_of_the_datagram);
     tcase_add_test(tcase, refusals_without_end_are_believed_in_the_end);
+    tcase_add_loop_test(tcase, each_datagram_of_a_cut_train_has_its_own_tries, 0, 2);
     tcase_add_test(tcase, a_now_is_not_refused_for_somebody_else);
     tcase_add_test(tcase, a_now_is_refused_at_last);
     tcase_add_loop_test(tcase, a_report_beside_a_refusal_is_told, 0, 2);

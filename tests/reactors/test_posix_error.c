@@ -348,6 +348,40 @@ START_TEST(error_that_the_queue_does_not_know_is_the_datagrams_own)
 }
 END_TEST
 
+/* With more reports than the port keeps, the queue cannot be asked whose an error is. */
+START_TEST(error_beside_a_full_store_is_believed_when_nothing_else_explains_it)
+{
+    enum { COUNT = KI_POSIX_REPORTS_MAX + 1 };
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    struct ki_entry e = rig_entry("x", 1, &to->local);
+    struct ki_refusal why;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        (void)insist(from, &dead[0]);
+    }
+    (void)insist(from, &to->local);
+    /* Too long may be the network's word about another one: once. */
+    script_answer(SCRIPT_SENDMSG, EMSGSIZE);
+    ck_assert_uint_eq(rig_submit(&rig, from, &e, 1, &why), 0);
+    ck_assert_uint_eq(why.is_stale, 1);
+    e.status += KI_STALE_ONE;
+    script_answer(SCRIPT_SENDMSG, EMSGSIZE);
+    ck_assert_uint_eq(rig_submit(&rig, from, &e, 1, &why), 0);
+    ck_assert_uint_eq(why.is_stale, 0);
+    ck_assert_int_eq(why.err, KIRIM_EMSGSIZE);
+    /* No route from a source that is nobody's is the datagram's own. */
+    control.source = rig_addr("192.0.2.9");
+    e.control = &control;
+    script_answer(SCRIPT_SENDMSG, ENETUNREACH);
+    ck_assert_uint_eq(rig_submit(&rig, from, &e, 1, &why), 0);
+    ck_assert_uint_eq(why.is_stale, 0);
+    ck_assert_int_eq(why.err, KIRIM_EADDRNOTAVAIL);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        expect_report(from, &dead[0]);
+    }
+    expect_silence(from);
+}
+END_TEST
+
 START_TEST(full_system_is_no_reason_to_look)
 {
     struct ki_entry e = rig_entry("x", 1, &to->local);
@@ -568,6 +602,7 @@ static Suite *posix_error_suite(void)
         { report_fits_beside_all_that_arrivals_bring, 0 },
         { innocent_datagram_is_not_believed_lost, 0 },
         { error_that_the_queue_does_not_know_is_the_datagrams_own, 3 },
+        { error_beside_a_full_store_is_believed_when_nothing_else_explains_it, 0 },
         { full_system_is_no_reason_to_look, 0 },
         { datagram_of_its_own_host_that_is_too_long_is_told_with_the_mtu, 0 },
         { foreign_source_is_told_as_what_it_is, 10 },

@@ -312,10 +312,294 @@ static TCase *receive_cases(void)
     return tcase;
 }
 
+/* ---- trains that arrive in one piece --------------------------------------------------------- */
+
+enum { NUMBER_BYTES = 4, TRAIN_COUNT = 100, TRAIN_BYTES = TRAIN_COUNT * NUMBER_BYTES };
+
+static void set_up_trains(void)
+{
+    script_reset();
+    rig_open(&rig, "epoll", NULL);
+    rig.wants_trains = true;
+    from = rig_port(&rig, KIRIM_IPV4);
+    to = rig_port(&rig, KIRIM_IPV4);
+}
+
+/* Whether the system brings trains in one piece; without that these tests have nothing to see. */
+static bool has_trains(void)
+{
+    const uint32_t wanted = KIRIM_CAP_TRAINS | KIRIM_CAP_COALESCED;
+    return (rig.caps & wanted) == wanted && from->tx_segments_max >= TRAIN_COUNT;
+}
+
+/* Sends the numbers first .. first + TRAIN_COUNT - 1 as one train. */
+static void send_train(struct ki_port *p, uint32_t first)
+{
+    uint32_t numbers[TRAIN_COUNT] = { 0 };
+    struct ki_entry e = rig_entry(numbers, sizeof numbers, &p->local);
+    struct ki_refusal why;
+    for (uint32_t i = 0; i < TRAIN_COUNT; i++) {
+        numbers[i] = first + i;
+    }
+    e.segment_bytes = NUMBER_BYTES;
+    ck_assert_uint_eq(rig_submit(&rig, from, &e, 1, &why), 1);
+}
+
+static void receive_numbers(struct ki_port *p, uint32_t max, uint32_t first, uint32_t count)
+{
+    ck_assert_uint_eq(rig.ops->receive(rig.reactor, p, batch, max), count);
+    rig_check_numbers(batch, first, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const bool is_head = (first + i) % TRAIN_COUNT == 0;
+        ck_assert_uint_eq(batch[i].flags, is_head ? KIRIM_RX_TRAIN_HEAD : 0);
+        ck_assert_uint_eq(batch[i].segment_bytes, 0);
+        ck_assert(kirim_addr_equal(&batch[i].peer, &from->local));
+    }
+}
+
+/* Makes all slots free that may be: by a wait, or by a release. */
+static void take_back(bool is_wait)
+{
+    if (is_wait) {
+        ck_assert_int_eq(rig.ops->wait(rig.reactor, 0), KIRIM_OK);
+    } else {
+        rig.ops->release(rig.reactor);
+    }
+}
+
+START_TEST(train_is_cut_into_its_datagrams)
+{
+    if (!has_trains()) {
+        return;
+    }
+    send_train(to, 0);
+    rig_wait_ready(&rig, to);
+    receive_numbers(to, KI_BATCH_MAX, 0, KI_BATCH_MAX);
+    ck_assert_uint_eq(to->rx_flags, KI_RX_MORE);
+    receive_numbers(to, KI_BATCH_MAX, KI_BATCH_MAX, TRAIN_COUNT - KI_BATCH_MAX);
+    ck_assert_uint_eq(to->rx_flags, 0);
+    ck_assert_uint_eq(to->rx_trains, 1);
+    ck_assert_uint_eq(to->rx_calls, 1);
+}
+END_TEST
+
+START_TEST(what_was_not_handed_over_survives)
+{
+    if (!has_trains()) {
+        return;
+    }
+    send_train(to, 0);
+    send_train(to, TRAIN_COUNT);
+    send_train(to, 2 * TRAIN_COUNT);
+    rig_wait_ready(&rig, to);
+    for (uint32_t at = 0; at < 3 * TRAIN_COUNT; at += 50) {
+        receive_numbers(to, 50, at, 50);
+        take_back(_i == 0);
+    }
+    ck_assert_uint_eq(to->rx_trains, 3);
+}
+END_TEST
+
+START_TEST(rests_of_several_ports_keep_apart)
+{
+    if (!has_trains()) {
+        return;
+    }
+    struct ki_port *p[3] = { to, rig_port(&rig, KIRIM_IPV4), rig_port(&rig, KIRIM_IPV4) };
+    uint32_t at[3] = { 0, 0, 0 };
+    for (int i = 0; i < 3; i++) {
+        send_train(p[i], 0);
+        send_train(p[i], TRAIN_COUNT);
+        rig_wait_ready(&rig, p[i]);
+        receive_numbers(p[i], 10, 0, 10);
+        at[i] = 10;
+    }
+    for (uint32_t round = 0; round < 15; round++) {
+        const uint32_t i = (round * 2 + (uint32_t)_i) % 3;
+        const uint32_t left = 2 * TRAIN_COUNT - at[i];
+        const uint32_t count = left < 38 ? left : 38;
+        if (count > 0) {
+            receive_numbers(p[i], 38, at[i], count);
+            at[i] += count;
+        }
+        take_back(round % 2 == 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_eq(at[i], 2 * TRAIN_COUNT);
+    }
+    rig_port_close(&rig, p[1]);
+    rig_port_close(&rig, p[2]);
+}
+END_TEST
+
+START_TEST(slots_of_a_rest_are_not_filled_again)
+{
+    if (!has_trains()) {
+        return;
+    }
+    struct ki_port *other = rig_port(&rig, KIRIM_IPV4);
+    send_train(to, 0);
+    rig_send_numbers(&rig, from, other, 7, 3);
+    rig_wait_ready(&rig, to);
+    receive_numbers(to, 10, 0, 10);
+    for (uint32_t at = 10; at < TRAIN_COUNT; at += 10) {
+        struct kirim_datagram d[KI_BATCH_MAX];
+        take_back(_i == 0);
+        rig_send_numbers(&rig, from, other, 7, 3);
+        ck_assert_uint_ge(rig_receive(&rig, other, d, KI_BATCH_MAX), 1);
+        rig_check_numbers(d, 7, 1);
+        receive_numbers(to, 10, at, 10);
+    }
+    rig_port_close(&rig, other);
+}
+END_TEST
+
+START_TEST(closed_port_leaves_no_rest)
+{
+    if (!has_trains()) {
+        return;
+    }
+    struct ki_port *p[3] = { rig_port(&rig, KIRIM_IPV4), rig_port(&rig, KIRIM_IPV4),
+                             rig_port(&rig, KIRIM_IPV4) };
+    for (int i = 0; i < 3; i++) {
+        send_train(p[i], 0);
+        rig_wait_ready(&rig, p[i]);
+        receive_numbers(p[i], 10, 0, 10);
+    }
+    rig_port_close(&rig, p[_i]);
+    take_back(true);
+    send_train(to, 0);
+    rig_wait_ready(&rig, to);
+    receive_numbers(to, 10, 0, 10);
+    for (int i = 0; i < 3; i++) {
+        if (i != _i) {
+            receive_numbers(p[i], KI_BATCH_MAX, 10, KI_BATCH_MAX);
+            take_back(false);
+            receive_numbers(p[i], KI_BATCH_MAX, 10 + KI_BATCH_MAX, TRAIN_COUNT - 10 - KI_BATCH_MAX);
+            rig_port_close(&rig, p[i]);
+        }
+    }
+    receive_numbers(to, KI_BATCH_MAX, 10, KI_BATCH_MAX);
+}
+END_TEST
+
+START_TEST(datagrams_beside_trains_keep_their_places)
+{
+    if (!has_trains()) {
+        return;
+    }
+    static const char alone[] = "alone";
+    rig_send(&rig, from, alone, 5, &to->local);
+    send_train(to, 0);
+    rig_send(&rig, from, alone, 5, &to->local);
+    rig_send(&rig, from, NULL, 0, &to->local);
+    rig_wait_ready(&rig, to);
+    ck_assert_uint_eq(rig.ops->receive(rig.reactor, to, batch, 1), 1);
+    ck_assert_mem_eq(batch[0].data, alone, 5);
+    take_back(true);
+    receive_numbers(to, KI_BATCH_MAX, 0, KI_BATCH_MAX);
+    take_back(true);
+    ck_assert_uint_eq(rig_receive(&rig, to, batch, KI_BATCH_MAX), TRAIN_COUNT - KI_BATCH_MAX + 2);
+    rig_check_numbers(batch, KI_BATCH_MAX, TRAIN_COUNT - KI_BATCH_MAX);
+    ck_assert_mem_eq(batch[TRAIN_COUNT - KI_BATCH_MAX].data, alone, 5);
+    ck_assert_uint_eq(batch[TRAIN_COUNT - KI_BATCH_MAX + 1].bytes, 0);
+}
+END_TEST
+
+START_TEST(whole_train_is_one_view)
+{
+    if (!has_trains()) {
+        return;
+    }
+    to->wants_whole = 1;
+    send_train(to, 0);
+    send_train(to, TRAIN_COUNT);
+    ck_assert_uint_eq(rig_receive(&rig, to, batch, 1), 1);
+    take_back(true);
+    ck_assert_uint_eq(rig.ops->receive(rig.reactor, to, &batch[1], 1), 1);
+    ck_assert_uint_eq(batch[1].bytes, TRAIN_BYTES);
+    ck_assert_uint_eq(batch[1].segment_bytes, NUMBER_BYTES);
+    for (uint32_t i = 0; i < TRAIN_COUNT; i++) {
+        const uint32_t wanted = TRAIN_COUNT + i;
+        ck_assert_mem_eq(batch[1].data + (size_t)i * NUMBER_BYTES, &wanted, sizeof wanted);
+    }
+}
+END_TEST
+
+START_TEST(datagrams_of_a_train_are_cut_like_others)
+{
+    if (!has_trains()) {
+        return;
+    }
+    to->datagram_bytes_max = NUMBER_BYTES - 1 + (uint64_t)_i;
+    to->wants_whole = 1; /* not if each would have to be cut */
+    send_train(to, 0);
+    const uint32_t count = rig_receive(&rig, to, batch, KI_BATCH_MAX);
+    ck_assert_uint_eq(count, _i == 0 ? KI_BATCH_MAX : 1);
+    ck_assert_uint_eq(batch[0].bytes, _i == 0 ? NUMBER_BYTES - 1 : TRAIN_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq((batch[i].flags & KIRIM_RX_TRUNCATED) != 0, _i == 0);
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_train_may_be_as_long_as_one)
+{
+    rig_send(&rig, from, zeros, 60000, &to->local);
+    ck_assert_uint_eq(rig_receive(&rig, to, batch, KI_BATCH_MAX), 1);
+    ck_assert_uint_eq(batch[0].bytes, 60000);
+    ck_assert_uint_eq(batch[0].segment_bytes, 0);
+    ck_assert_uint_eq(batch[0].flags, 0);
+    ck_assert_uint_eq(to->rx_trains, 0);
+}
+END_TEST
+
+START_TEST(trains_are_received_one_by_one_too)
+{
+    tear_down();
+    script_reset();
+    script_break(SCRIPT_RECVMMSG, ENOSYS);
+    rig_open(&rig, "epoll", NULL);
+    rig.wants_trains = true;
+    from = rig_port(&rig, KIRIM_IPV4);
+    to = rig_port(&rig, KIRIM_IPV4);
+    if (!has_trains()) {
+        return;
+    }
+    send_train(to, 0);
+    send_train(to, TRAIN_COUNT);
+    rig_wait_ready(&rig, to);
+    for (uint32_t at = 0; at < 2 * TRAIN_COUNT; at += 50) {
+        receive_numbers(to, 50, at, 50);
+        ck_assert_uint_eq(to->rx_flags, KI_RX_MORE);
+    }
+    ck_assert_uint_eq(rig.ops->receive(rig.reactor, to, batch, KI_BATCH_MAX), 0);
+    ck_assert_uint_eq(to->rx_flags, 0);
+}
+END_TEST
+
+static TCase *train_cases(void)
+{
+    TCase *tcase = tcase_create("train");
+    tcase_add_checked_fixture(tcase, set_up_trains, tear_down);
+    tcase_add_test(tcase, train_is_cut_into_its_datagrams);
+    tcase_add_loop_test(tcase, what_was_not_handed_over_survives, 0, 2);
+    tcase_add_loop_test(tcase, rests_of_several_ports_keep_apart, 0, 3);
+    tcase_add_loop_test(tcase, slots_of_a_rest_are_not_filled_again, 0, 2);
+    tcase_add_loop_test(tcase, closed_port_leaves_no_rest, 0, 3);
+    tcase_add_test(tcase, datagrams_beside_trains_keep_their_places);
+    tcase_add_test(tcase, whole_train_is_one_view);
+    tcase_add_loop_test(tcase, datagrams_of_a_train_are_cut_like_others, 0, 2);
+    tcase_add_test(tcase, what_is_no_train_may_be_as_long_as_one);
+    tcase_add_test(tcase, trains_are_received_one_by_one_too);
+    return tcase;
+}
+
 int main(void)
 {
     Suite *suite = suite_create("reactors/posix_rx");
     suite_add_tcase(suite, receive_cases());
+    suite_add_tcase(suite, train_cases());
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     const int failed_count = srunner_ntests_failed(runner);

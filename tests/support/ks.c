@@ -233,8 +233,9 @@ static void check_node_stats(const struct ks_node *n)
         KS_FAIL("accepted %" PRIu64 ", but sent %" PRIu64 ", dropped %" PRIu64 ", queued %" PRIu64,
                 s.tx_accepted, s.tx_datagrams, ks_drops(&s), s.tx_queued);
     }
-    if (s.rx_datagrams != n->rx_count) {
-        KS_FAIL("counted %" PRIu64 " datagrams received, told of %zu", s.rx_datagrams, n->rx_count);
+    if (s.rx_datagrams != n->rx_datagrams) {
+        KS_FAIL("counted %" PRIu64 " datagrams received, told of %zu", s.rx_datagrams,
+                n->rx_datagrams);
     }
 }
 

@@ -58,6 +58,9 @@ static void write_down(struct ks_node *n, const struct kirim_datagram *d)
     }
     struct ks_rx *rx = &n->rx[n->rx_count];
     n->rx_count++;
+    n->rx_datagrams += d->segment_bytes == 0 || d->bytes == 0
+                           ? 1
+                           : (d->bytes + d->segment_bytes - 1U) / d->segment_bytes;
     memset(rx, 0, sizeof *rx);
     KS_CHECK(d->data != NULL);
     rx->bytes = d->bytes;

@@ -54,8 +54,9 @@ struct script_refusal {
     uint32_t times;
     kirim_err err;
     int code;
-    bool is_stale;   /* the error is not the entry's own */
-    bool has_report; /* each refusal brings a report about `peer` with it */
+    uint32_t entries; /* so many are one train, and refused together; 0: one */
+    bool is_stale;    /* the error is not the entry's own */
+    bool has_report;  /* each refusal brings a report about `peer` with it */
     struct kirim_addr peer;
 };
 

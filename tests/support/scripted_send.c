@@ -9,8 +9,8 @@
 
 enum {
     STALE_BITS = 15 * KI_STALE_ONE,
-    STATUS_KNOWN =
-        KI_STATE | KI_LENT | KI_STORED | KI_RETRIED | KI_DONTROUTE | KI_COPIED | STALE_BITS
+    STATUS_KNOWN = KI_STATE | KI_LENT | KI_STORED | KI_RETRIED | KI_DONTROUTE | KI_COPIED |
+                   KI_ALONE | KI_TRAIN_HEAD | STALE_BITS
 };
 
 #define RECORD_MARK 0x5c71ed00U
@@ -95,7 +95,8 @@ static uint32_t find_limit(const struct script_port *sp, uint32_t n, struct ki_r
     uint32_t limit = n;
     if (sp->refusal_count > 0 && first->skip < limit) {
         limit = first->skip;
-        *why = (struct ki_refusal){ first->err, first->code, 1, first->is_stale };
+        const uint32_t entries = first->entries != 0 ? first->entries : 1;
+        *why = (struct ki_refusal){ first->err, first->code, entries, first->is_stale };
     }
     if (sp->room < limit) {
         limit = sp->room;
@@ -168,7 +169,8 @@ static uint64_t find_floor(const struct script_port *sp)
     while (i > 0 && sp->sent[i - 1].is_refused) {
         i--;
     }
-    return i > 0 ? sp->sent[i - 1].number + 1 : 0;
+    const bool is_part = i > 0 && (sp->sent[i - 1].tx_flags & KI_TX_NOW) != 0;
+    return i > 0 ? sp->sent[i - 1].number + !is_part : 0;
 }
 
 /* The report that a stale refusal is about, or that a refusal has brought to light beside itself,
@@ -199,7 +201,9 @@ static uint32_t on_submit(struct ki_reactor *r, struct ki_port *p, struct ki_ent
     struct ki_refusal own = { 0, 0, 0, 0 };
     const uint32_t limit = find_limit(sp, n, &own);
     for (uint32_t i = 0; i < limit; i++) {
-        take(sp, &e[i], p->tx_number + i);
+        /* More than one to be taken now are parts of one entry. */
+        const bool is_part = (p->tx_flags & KI_TX_NOW) != 0;
+        take(sp, &e[i], is_part ? p->tx_number : p->tx_number + i);
     }
     if (limit < n) {
         *why = own;

@@ -71,7 +71,8 @@ struct kirim_handler {
 };
 
 /** Starts a handler: `static const struct kirim_handler h = { KIRIM_HANDLER_INIT, .received = f };`
- */
+ * in C. C++17 has no such initialisers: `kirim_handler h{}; h.size = KIRIM_HANDLER_INIT;`, and then
+ * the members. */
 #define KIRIM_HANDLER_INIT sizeof(struct kirim_handler)
 
 /** Flags of kirim_endpoint_options. */
@@ -90,7 +91,8 @@ enum {
     /** The adopted socket is unbound: bind it to `local`. */
     KIRIM_ENDPOINT_BIND_ADOPTED = 32,
     /** Arrivals tell ECN, DSCP, TTL and time where the system can; it costs about 0.2 us a
-     * datagram, half of it for the time. */
+     * datagram, half of it for the time. Without it only an endpoint on a wildcard is sure to be
+     * told something: the local address and the interface. */
     KIRIM_ENDPOINT_RECEIVE_CONTROL = 64,
     /** Take the socket `adopt`; without this flag `adopt` is not read. */
     KIRIM_ENDPOINT_ADOPT = 128,
@@ -98,10 +100,11 @@ enum {
      * together, so that it leaves in trains. Operations still end in any order. */
     KIRIM_ENDPOINT_ORDER_PER_PEER = 256,
     /** Trains that arrive coalesced are handed over as they are, one datagram with `segment_bytes`
-     * for each, whose `bytes` may be up to 65,535. */
+     * for each, whose `bytes` may be up to 65,535. What arrives singly has `segment_bytes` 0, so
+     * that a message with the `segment_bytes` of its arrival passes either on as it came. */
     KIRIM_ENDPOINT_WHOLE_TRAINS = 512,
-    /** No segmentation offload: every datagram leaves by itself. KIRIM_GSO=0 in the environment
-     * says the same for all endpoints. */
+    /** No segmentation offload: every datagram leaves by itself, those of a message with
+     * `segment_bytes` too. KIRIM_GSO=0 in the environment says the same for all endpoints. */
     KIRIM_ENDPOINT_NO_TRAINS = 1024,
     /** Arrivals are not coalesced by the system. KIRIM_GRO=0 in the environment says the same for
      * all endpoints. */
@@ -138,7 +141,8 @@ enum {
 struct kirim_endpoint_options {
     /** sizeof, set by the INIT macro. */
     size_t size;
-    /** Where to bind; port 0: the system chooses. Required, unless adopting or connecting. */
+    /** Where to bind; port 0: the system chooses. Required, unless adopting or connecting. Of an
+     * adopted socket it is read only with KIRIM_ENDPOINT_BIND_ADOPTED. */
     struct kirim_addr local;
     /** If given: connect to it; only its datagrams arrive. */
     struct kirim_addr peer;
@@ -186,20 +190,24 @@ KIRIM_BEGIN_DECLS
  * @param out      The endpoint; owned by the loop, ended by kirim_endpoint_close(). Written on
  * success only.
  * @retval KIRIM_OK             Open; datagrams arrive from the next turn on.
- * @retval KIRIM_EINVAL         NULL, a size that no version had, unknown flags, bounds out of
- * range, families that differ, neither `local` nor `peer` nor `adopt`, or an adopted socket that
- * is not bound (S35).
+ * @retval KIRIM_EINVAL         NULL, a size that no version had (the handler's too), unknown flags
+ * or two that exclude each other, bounds out of range, families that differ, neither `local` nor
+ * `peer` nor `adopt`, a `peer` with port 0, KIRIM_ENDPOINT_DUAL_STACK with anything but an own,
+ * unconnected IPv6 wildcard, KIRIM_ENDPOINT_BIND_ADOPTED without a socket or a `local`, or an
+ * adopted socket that is not bound (S35).
  * @retval KIRIM_ENOTSOCK       `adopt` is no socket (S42).
  * @retval KIRIM_EOPNOTSUPP     `adopt` is neither a datagram nor a raw socket (S3), or a flag this
  * reactor lacks.
  * @retval KIRIM_EADDRINUSE     The address is taken.
  * @retval KIRIM_EADDRNOTAVAIL  The address is not one of this host.
- * @retval KIRIM_EAFNOSUPPORT   The family is not available here.
- * @retval KIRIM_EACCES         A port that needs a privilege.
+ * @retval KIRIM_EAFNOSUPPORT   The family is not available here, or `adopt` is of another one.
+ * @retval KIRIM_EACCES         A port that needs a privilege, or a broadcast address as `peer`
+ * without KIRIM_ENDPOINT_BROADCAST.
  * @retval KIRIM_ENETUNREACH    No route to `peer`.
  * @retval KIRIM_EMFILE         Out of descriptors.
  * @retval KIRIM_ECLOSED        The loop is closing.
  * @retval KIRIM_ENOMEM         Out of memory.
+ * @return Also another error of the system.
  * @note Loop thread; callable from any callback.
  */
 KIRIM_API kirim_err kirim_endpoint_open(struct kirim_loop *loop,
@@ -230,8 +238,8 @@ KIRIM_API kirim_err kirim_endpoint_close(struct kirim_endpoint *ep);
  * is queued first, then asks the system in this call; if something stays queued it is
  * KIRIM_EWOULDBLOCK. Without `op` and without KIRIM_SEND_LENT the bytes are the caller's again at
  * the return; with `op` they are borrowed until its callback (zero-copy); with KIRIM_SEND_LENT they
- * are those lent by the running `received`. The buffer array, the destination and the control data
- * are always captured. Success does not mean delivered (S25).
+ * are those lent by the running `received`, of whichever endpoint of the loop. The buffer array,
+ * the destination and the control data are always captured. Success does not mean delivered (S25).
  *
  * *Paced* (control data with `not_before_ns`): a time that has passed changes nothing. Else, where
  * the loop keeps the times (kirim_endpoint_pacing()), the datagram takes its place of the queue's
@@ -244,15 +252,19 @@ KIRIM_API kirim_err kirim_endpoint_close(struct kirim_endpoint *ep);
  * @param flags       KIRIM_SEND_... or 0; any other bit is KIRIM_EOPNOTSUPP.
  * @param op          Idle operation of the caller, or NULL.
  * @param sent_bytes  NOW mode: gets the count if the answer is KIRIM_OK; untouched otherwise (S13,
- * S15). May be NULL.
- * @retval KIRIM_OK          Queued: accepted. NOW: the system has it.
+ * S15). May be NULL; of a train it is how to know what has left.
+ * @retval KIRIM_OK          Queued: accepted. NOW: the system has it; of a message with
+ * `segment_bytes` that had to be cut perhaps only the datagrams in the first `*sent_bytes` bytes,
+ * and nothing is kept of the rest.
  * @retval KIRIM_PENDING     With `op`: its callback will come, exactly once.
- * @retval KIRIM_EINVAL      NULL, an operation in flight (S19), a value out of range, a source or
- * peer of the wrong family, port 0, KIRIM_SEND_LENT outside of `received`, or KIRIM_SEND_NOW with a
+ * @retval KIRIM_EINVAL      NULL, an operation in flight (S19), a value out of range, control data
+ * of a size that no version had, a source or peer of the wrong family, port 0, a train without
+ * bytes or of segments over 65,535, KIRIM_SEND_LENT outside of `received`, or KIRIM_SEND_NOW with a
  * time that lies ahead and that the loop keeps.
  * @retval KIRIM_EFAULT      A NULL buffer or array with a length (S32).
- * @retval KIRIM_EMSGSIZE    Over kirim_endpoint_payload_bytes_max(), or over KIRIM_BUF_COUNT_MAX
- * buffers; nothing was queued (S6).
+ * @retval KIRIM_EMSGSIZE    Over kirim_endpoint_payload_bytes_max(), over KIRIM_BUF_COUNT_MAX
+ * buffers, or a train over 65,507 bytes or KIRIM_TRAIN_SEGMENTS_MAX datagrams; nothing was queued
+ * (S6).
  * @retval KIRIM_ENOTCONN    No destination, and the endpoint is not connected (S41).
  * @retval KIRIM_EOPNOTSUPP  A flag or a control field that this endpoint cannot honour (S10, S11).
  * @retval KIRIM_EWOULDBLOCK Queued: the queue is at its bound; `writable` will be called. NOW:
@@ -281,6 +293,9 @@ KIRIM_API kirim_err kirim_endpoint_send_to(struct kirim_endpoint *ep, const void
 /**
  * @brief Answers received datagrams with their own bytes (as they stand in the lent buffers now),
  * without a copy.
+ *
+ * A train that was left whole is answered by a train. Whether the endpoint can send to a peer is
+ * left to the system: what it refuses is told by `failed`.
  *
  * @param ep        Open endpoint; need not be the one that received.
  * @param datagram  First of `count` neighbours of the batch that the running `received` was lent.
@@ -321,13 +336,13 @@ KIRIM_API kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep,
 KIRIM_API kirim_err kirim_endpoint_reserve(struct kirim_endpoint *ep, size_t bytes_max, void **out);
 
 /**
- * @brief Queues what was written to reserved room as one datagram.
+ * @brief Queues what was written to reserved room as one datagram, or as a train.
  *
  * @param ep     The endpoint that lent the room.
  * @param bytes  How many bytes were written, at most the room.
- * @param msg    Destination and control data; its `buf` and `buf_count` are NULL and 0. NULL:
- * connected, nothing to say. With a time that lies ahead and that the loop keeps the bytes are
- * copied.
+ * @param msg    Destination, control data and `segment_bytes`; its `buf` and `buf_count` are NULL
+ * and 0. NULL: connected, nothing to say. With a time that lies ahead and that the loop keeps the
+ * bytes are copied.
  * @return As kirim_endpoint_send() in queued mode without an operation; also
  * @retval KIRIM_EINVAL  No valid reservation, more bytes than its room, or `msg` has buffers. A
  * reservation stays valid after a failure.

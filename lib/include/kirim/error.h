@@ -36,7 +36,7 @@ enum {
     KIRIM_EABORTED = -19,        /**< Cancelled, discarded, or its endpoint was closed (S49). */
     KIRIM_ENOMEM = -20,          /**< The allocator gave nothing. */
     KIRIM_EADDRINUSE = -21,      /**< The address and port are taken. */
-    KIRIM_EADDRNOTAVAIL = -22,   /**< The address is not one of this host. */
+    KIRIM_EADDRNOTAVAIL = -22,   /**< The address or interface is not one of this host. */
     KIRIM_EAFNOSUPPORT = -23,    /**< The address family is not available. */
     KIRIM_EMFILE = -24,          /**< Out of descriptors or handles. */
     KIRIM_ECLOSED = -25,         /**< The endpoint or the loop is closed. */

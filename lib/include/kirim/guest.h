@@ -58,7 +58,7 @@ KIRIM_BEGIN_DECLS
  *                    this is called again.
  * @retval KIRIM_OK          Watched.
  * @retval KIRIM_EINVAL      NULL, no callback, unknown events, added to another loop, or with
- * another descriptor.
+ * another descriptor; or the descriptor is not open.
  * @retval KIRIM_EOPNOTSUPP  The reactor watches no guests (KIRIM_CAP_GUESTS), or not such a
  * descriptor.
  * @retval KIRIM_EEXIST      The descriptor is watched already.

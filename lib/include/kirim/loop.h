@@ -28,7 +28,8 @@ enum {
     KIRIM_CAP_SOURCE = 1 << 6,     /**< Source address and interface per message, and as arrived. */
     KIRIM_CAP_ECN = 1 << 7,        /**< ECN and DSCP per message, and as arrived. */
     KIRIM_CAP_TTL = 1 << 8,        /**< Time to live per message, and as arrived. */
-    KIRIM_CAP_DONT_FRAGMENT = 1 << 9, /**< Don't-fragment per message. */
+    KIRIM_CAP_DONT_FRAGMENT = 1 << 9, /**< Don't-fragment per message and per endpoint, path MTU
+                                           probing. */
     KIRIM_CAP_TRAINS = 1 << 10,       /**< Segmentation offload: equal-sized datagrams to one peer
                                            leave as one train. */
     KIRIM_CAP_PACING = 1 << 11,       /**< Not-before times: kept by the loop on every reactor. */
@@ -89,7 +90,8 @@ struct kirim_loop_options {
     void *log_user;
     /** Lines of this level and graver ones are written; KIRIM_LOG_DEBUG gives all. */
     int32_t log_level;
-    /** Largest datagram that any endpoint will take, 512..65,535. 0: 65,535. */
+    /** Largest datagram that any endpoint will take, 512..65,535. 0: 65,535. With less than that
+     * there is no receive offload: a train would not fit. */
     uint32_t datagram_bytes_max;
     /** Receive buffers of that size, 64..4,096; touched only when used. 0: 128. */
     uint32_t receive_slot_count;
@@ -126,7 +128,9 @@ KIRIM_API const char *kirim_reactor_name(size_t index);
  * @retval KIRIM_OK          Open.
  * @retval KIRIM_ENOENT      No reactor of this name in this build (the environment's name
  * included).
- * @retval KIRIM_EINVAL      `out` is NULL, a size that no version had, or a bound out of range.
+ * @retval KIRIM_EINVAL      `out` is NULL, a size that no version had, a bound out of range, or a
+ * `reactor_context` without a reactor's name or for one that takes none.
+ * @retval KIRIM_EBUSY       The simulated host has a loop already.
  * @retval KIRIM_EOPNOTSUPP  The system lacks what the reactor is built on.
  * @retval KIRIM_EMFILE      Out of descriptors.
  * @retval KIRIM_ENOMEM      Out of memory.

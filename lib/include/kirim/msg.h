@@ -69,7 +69,8 @@ struct kirim_msg {
     const struct kirim_control *control; /**< NULL: nothing to say, which is the fast case. */
     size_t buf_count; /**< 0 is an empty datagram, as is a list of 0 bytes in all. */
     /** Not 0: a train. The bytes are those of several datagrams of this size to one peer, of which
-     * only the last may be shorter; at most KIRIM_TRAIN_SEGMENTS_MAX of them and 65,507 bytes.
+     * only the last may be shorter; at most KIRIM_TRAIN_SEGMENTS_MAX of them and 65,507 bytes, at
+     * least 1 byte.
      * Where the system has no segmentation offload (KIRIM_CAP_TRAINS) kirim sends them one by one.
      */
     size_t segment_bytes;
@@ -120,7 +121,9 @@ struct kirim_datagram {
     uint8_t ecn;                         /**< 0..3; 0 also if the system did not tell. */
     uint8_t flags;                       /**< KIRIM_RX_... */
     struct kirim_addr peer;              /**< Who sent it. */
-    const struct kirim_arrival *arrival; /**< NULL: the system told nothing of it. */
+    const struct kirim_arrival *arrival; /**< NULL: the system told nothing of it, as of sockets
+                                            that are connected or bound to one address, without
+                                            KIRIM_ENDPOINT_RECEIVE_CONTROL. */
 };
 
 /**

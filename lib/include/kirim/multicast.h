@@ -7,8 +7,10 @@
  * an endpoint is bound to the group's port at the wildcard address; several share the port with
  * KIRIM_ENDPOINT_SHARE_PORT, and then each of them gets every datagram of the groups that it has
  * joined. An arrival tells the group as its local address; a reply to it leaves from the address
- * that the route chooses. Sending to a group needs no membership. Everything here needs
- * KIRIM_CAP_MULTICAST. Sources: RFC 1112, RFC 3678, RFC 4607, RFC 8085 section 4.
+ * that the route chooses. Sending to a group needs no membership, but a route; on Linux an
+ * interface that is named does for one over IPv4. What Linux sends to an IPv4 group by the loopback
+ * interface has no source (0.0.0.0) unless the message or the bound address says one. Everything
+ * here needs KIRIM_CAP_MULTICAST. Sources: RFC 1112, RFC 3678, RFC 4607, RFC 8085 section 4.
  */
 #ifndef KIRIM_MULTICAST_H
 #define KIRIM_MULTICAST_H

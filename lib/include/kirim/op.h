@@ -83,7 +83,7 @@ KIRIM_API kirim_err kirim_op_result(const struct kirim_op *op, size_t *sent_byte
  * @param op          In flight or ended; without a callback.
  * @param timeout_ns  Longest wait; 0 only looks, KIRIM_NEVER waits without limit.
  * @param sent_bytes  As for kirim_op_result().
- * @return The operation's result.
+ * @return The operation's result; also an error of the reactor's wait, which is not expected.
  * @retval KIRIM_PENDING  The time-out passed first; the operation stays in flight.
  * @retval KIRIM_EINVAL   It has a callback or was never used; or the call was made from inside a
  * callback, or on a loop that others drive.

@@ -73,6 +73,7 @@ KIRIM_API kirim_err kirim_remote_post(struct kirim_remote *remote, struct kirim_
  * @param remote  A reference that the caller holds.
  * @retval KIRIM_OK       The loop runs a turn.
  * @retval KIRIM_ECLOSED  The loop is closed.
+ * @retval KIRIM_EINVAL   NULL.
  * @note Any thread; async-signal-safe.
  */
 KIRIM_API kirim_err kirim_remote_wake(struct kirim_remote *remote);
@@ -83,6 +84,7 @@ KIRIM_API kirim_err kirim_remote_wake(struct kirim_remote *remote);
  * @param remote  A reference that the caller holds.
  * @retval KIRIM_OK       It will return.
  * @retval KIRIM_ECLOSED  The loop is closed.
+ * @retval KIRIM_EINVAL   NULL.
  * @note Any thread; async-signal-safe: the way to end a server on SIGTERM.
  */
 KIRIM_API kirim_err kirim_remote_stop(struct kirim_remote *remote);

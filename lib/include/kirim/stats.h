@@ -40,7 +40,7 @@ enum {
 struct kirim_endpoint_stats {
     uint32_t size;         /**< sizeof, set by KIRIM_ENDPOINT_STATS_INIT. */
     uint32_t drop_count;   /**< How many of `drops` are set. */
-    uint64_t rx_datagrams; /**< Handed to the handler. */
+    uint64_t rx_datagrams; /**< Handed to the handler; a whole train counts as its datagrams. */
     uint64_t rx_bytes;     /**< Payload of those. */
     uint64_t rx_truncated; /**< Of those, cut. */
     uint64_t rx_calls;     /**< System calls that received. */
@@ -98,7 +98,7 @@ KIRIM_BEGIN_DECLS
  * @param ep   Open or closing endpoint.
  * @param out  Initialised with KIRIM_ENDPOINT_STATS_INIT; as many counters are written as fit its
  * size.
- * @retval KIRIM_OK      Written.
+ * @retval KIRIM_OK      Written; also while it is closing, and in `closed`.
  * @retval KIRIM_EINVAL  NULL, or a size that no version had.
  * @note Loop thread; callable from any callback.
  */
