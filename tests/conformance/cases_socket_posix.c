@@ -215,16 +215,35 @@ static void make_echo(uint8_t out[ECHO_BYTES], int family)
     }
 }
 
+/* Whether a datagram is our echo, of this ICMP type. */
+static bool is_echo(const struct kirim_datagram *d, bool is_ipv4, uint8_t type)
+{
+    const size_t header = is_ipv4 ? (size_t)(d->data[0] & 15) * 4 : 0; /* IPv4 has its own */
+    const uint8_t *icmp = d->data + header;
+    return d->bytes >= header + ECHO_BYTES && icmp[0] == type &&
+           (icmp[4] << 8 | icmp[5]) == ECHO_ID && memcmp(icmp + 8, "kirim", 5) == 0;
+}
+
 static void look_for_reply(struct ks_node *n, const struct kirim_batch *batch)
 {
+    const bool is_ipv4 = n->t->family == KIRIM_IPV4;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (is_echo(kirim_batch_at(batch, i), is_ipv4, is_ipv4 ? 0 : 129)) {
+            n->ctx = n;
+        }
+    }
+}
+
+static struct kirim_addr requester;
+
+/* The host hears its own request, too, and from whom it came. */
+static void look_for_request(struct ks_node *n, const struct kirim_batch *batch)
+{
+    const bool is_ipv4 = n->t->family == KIRIM_IPV4;
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *d = kirim_batch_at(batch, i);
-        const bool is_ipv4 = n->t->family == KIRIM_IPV4;
-        const size_t header =
-            is_ipv4 ? (size_t)(d->data[0] & 15) * 4 : 0; /* IPv4 comes with its own */
-        const uint8_t *icmp = d->data + header;
-        if (d->bytes >= header + ECHO_BYTES && icmp[0] == (is_ipv4 ? 0 : 129) &&
-            (icmp[4] << 8 | icmp[5]) == ECHO_ID && memcmp(icmp + 8, "kirim", 5) == 0) {
+        if (is_echo(d, is_ipv4, is_ipv4 ? 8 : 128)) {
+            requester = d->peer;
             n->ctx = n;
         }
     }
@@ -244,6 +263,28 @@ static void raw_socket_sends_an_echo(struct ks *t)
     a->on_received = look_for_reply;
     KS_SEND(a, echo, sizeof echo, &to);
     KS_UNTIL(t, a->ctx == a);
+}
+
+static void raw_socket_names_its_source(struct ks *t)
+{
+    kc_raw_prepare();
+    ks_open(t);
+    const int fd =
+        make_socket(t, SOCK_RAW, t->family == KIRIM_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, true);
+    const struct kirim_endpoint_options options = adopting(fd);
+    struct ks_node *a = ks_node_with(t, &options);
+    const struct kirim_addr to = ks_loopback(t->family, 0);
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    uint8_t echo[ECHO_BYTES];
+    const struct kirim_buf one = { echo, sizeof echo };
+    const struct kirim_msg msg = { &one, &to, &control, 1, 0 };
+    const char *source = t->family == KIRIM_IPV4 ? "127.0.0.9:0" : "[::1]:0";
+    KS_OK(kirim_addr_parse(source, &control.source));
+    make_echo(echo, t->family);
+    a->on_received = look_for_request;
+    KS_OK(ks_post_msg(a, &msg, t->mode, NULL));
+    KS_UNTIL(t, a->ctx == a);
+    KS_CHECK(kirim_addr_equal(&requester, &control.source));
 }
 
 /* ---- a network without a route --------------------------------------------------------------- */
@@ -401,6 +442,13 @@ static const struct kc_case cases[] = {
       .kind = KC_LIVE,
       .flags = KC_MODES | KC_UNOPENED,
       .caps = KIRIM_CAP_ADOPT,
+      .obstacle = kc_raw_obstacle },
+    { .name = "raw_socket_names_its_source",
+      .rows = "S7 S8",
+      .run = raw_socket_names_its_source,
+      .kind = KC_LIVE,
+      .flags = KC_MODES | KC_UNOPENED | KC_EXTRA,
+      .caps = KIRIM_CAP_ADOPT | KIRIM_CAP_SOURCE,
       .obstacle = kc_raw_obstacle },
     { .name = "no_route_is_unreachable",
       .rows = "S39",
