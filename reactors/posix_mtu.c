@@ -158,8 +158,12 @@ kirim_err ki_posix_path_mtu(struct ki_reactor *reactor, struct ki_port *port,
                             const struct kirim_addr *peer, uint32_t *out)
 {
     const struct ki_posix *r = (const struct ki_posix *)reactor;
-    if (!is_same_host(peer, &port->remote)) {
-        return ask_anew(r, peer, out);
+    if (is_same_host(peer, &port->remote)) {
+        const kirim_err err = read_mtu(r, (int)port->descriptor, kirim_addr_family(peer), out);
+        /* A socket has no route from a send that found none to the next that finds one. */
+        if (err != KIRIM_ENOTCONN) {
+            return err;
+        }
     }
-    return read_mtu(r, (int)port->descriptor, kirim_addr_family(peer), out);
+    return ask_anew(r, peer, out);
 }

@@ -451,6 +451,26 @@ START_TEST(connected_port_asks_its_own_socket)
 }
 END_TEST
 
+/* Its last send found no route, and there is one again. */
+START_TEST(connected_socket_that_has_lost_its_route_is_no_reason_not_to_know)
+{
+    if (!open_way(_i, 0)) {
+        return;
+    }
+    struct kirim_endpoint_options o = KIRIM_ENDPOINT_OPTIONS_INIT;
+    uint32_t mtu = 0;
+    o.peer = far;
+    struct ki_port *connected = rig_port_with(&rig, &o);
+    const int open_count = script_open_descriptors();
+    script_answer(SCRIPT_GETSOCKOPT, ENOTCONN);
+    ck_assert_int_eq(rig.ops->path_mtu(rig.reactor, connected, &far, &mtu), KIRIM_OK);
+    ck_assert_uint_eq(mtu, NARROW_ROUTE_MTU);
+    ck_assert_int_eq(script_open_descriptors(), open_count);
+    rig_port_close(&rig, connected);
+    close_way();
+}
+END_TEST
+
 START_TEST(path_mtu_that_cannot_be_asked_is_an_error_and_leaves_nothing_open)
 {
     static const struct {
@@ -510,6 +530,8 @@ int main(void)
     tcase_add_loop_test(tcase, system_without_the_options_is_not_said_to_have_them, 0, 2);
     tcase_add_loop_test(tcase, path_mtu_is_that_of_the_route, 0, WAY_COUNT);
     tcase_add_loop_test(tcase, connected_port_asks_its_own_socket, 0, WAY_COUNT);
+    tcase_add_loop_test(tcase, connected_socket_that_has_lost_its_route_is_no_reason_not_to_know, 0,
+                        WAY_COUNT);
     tcase_add_test(tcase, path_mtu_that_cannot_be_asked_is_an_error_and_leaves_nothing_open);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
