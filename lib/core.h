@@ -172,7 +172,7 @@ struct kirim_loop {
     struct kirim_datagram batch[KI_BATCH_MAX];
 };
 
-/* ---- send.c, flush.c: the way out ------------------------------------------------------------ */
+/* ---- send.c, entry.c, flush.c: the way out --------------------------------------------------- */
 
 /* Submits what waits, as far as the reactor takes it. */
 void ki_endpoint_submit(struct kirim_endpoint *ep);
