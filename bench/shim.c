@@ -222,8 +222,8 @@ static void write_segment(struct msghdr *header)
 /* Fills in one message of what is left of the burst. Returns its length. */
 static unsigned fill_header(struct msghdr *header)
 {
-    const bool has_room = header->msg_control != NULL &&
-                          header->msg_controllen >= CMSG_SPACE(sizeof(int));
+    const bool has_room =
+        header->msg_control != NULL && header->msg_controllen >= CMSG_SPACE(sizeof(int));
     const uint64_t most = has_room ? train : 1;
     const uint64_t count = most < burst_left ? most : burst_left;
     if (header->msg_name != NULL) {

@@ -85,7 +85,7 @@ struct ks_node {
     struct ks_rx *rx;
     size_t rx_count, rx_room;
     size_t rx_datagrams; /* as many, but that a whole train is its datagrams */
-    size_t rx_read; /* how many ks_expect() has looked at */
+    size_t rx_read;      /* how many ks_expect() has looked at */
     size_t batch_count, batch_max;
     size_t writable_count, failed_count, closed_count;
     struct kirim_event event; /* the last one */
