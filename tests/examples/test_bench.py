@@ -28,6 +28,10 @@ class Bench(unittest.TestCase):
         program.port = int(program.wait_for("out", r"^READY port=(\d+)$").group(1))
         return program
 
+    def wait_idle(self, server):
+        """Waits until a server with --stats 1 has worked off what came: two lines say the same."""
+        server.wait_for("err", r" stats [^\n]* rx=([1-9]\d*) [^\n]*\n[^\n]* stats [^\n]* rx=\1 ")
+
     def run_source(self, port, *arguments):
         source = self.start("source", "--dest-port", port, *arguments)
         self.assertEqual(source.wait_end(), 0, source.texts)
@@ -36,9 +40,10 @@ class Bench(unittest.TestCase):
     def test_echo_adds_up(self):
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor):
-                server = self.start("echo", "--port", 0, "--variant", reactor)
+                server = self.start("echo", "--port", 0, "--stats", 1, "--variant", reactor)
                 made = self.run_source(server.port, "--count", 20000, "--size", 64)
                 self.assertEqual(made["tx"] + made["drop"], 20000)
+                self.wait_idle(server)
                 done = programs.run_echo("--count", 100, f"127.0.0.1:{server.port}")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(server.stop(), 0)
@@ -50,8 +55,10 @@ class Bench(unittest.TestCase):
                                        found["cpu_us"]), 0)
 
     def test_echo_counts_what_its_queue_refuses(self):
-        server = self.start("echo", "--port", 0, "--variant", "select,queue=1,slots=64")
+        server = self.start("echo", "--port", 0, "--stats", 1, "--variant",
+                            "select,queue=1,slots=64")
         self.run_source(server.port, "--count", 20000, "--size", 64)
+        self.wait_idle(server)  # a datagram that comes with others is one too many for it
         done = programs.run_echo("--count", 20, "--window", 1, f"127.0.0.1:{server.port}")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(server.stop(), 0)
@@ -62,9 +69,11 @@ class Bench(unittest.TestCase):
     def test_sink_counts_what_arrives(self):
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor):
-                sink = self.start("sink", "--port", 0, "--variant", f"{reactor},slots=4096")
+                sink = self.start("sink", "--port", 0, "--stats", 1, "--variant",
+                                  f"{reactor},slots=4096")
                 made = self.run_source(sink.port, "--count", 5000, "--variant", reactor)
                 self.assertEqual(made["tx"] + made["drop"], 5000)
+                sink.wait_for("err", r" stats .* rx=[1-9]")  # a stop comes before what waits
                 self.assertEqual(sink.stop(), 0)
                 found = self.read_result(sink, "sink")
                 self.assertEqual((found["tx"], found["drop"], found["txcalls"]), (0, 0, 0))
