@@ -31,6 +31,12 @@ bool ki_posix_is_off(const char *name)
     return value != NULL && value[0] == '0' && value[1] == 0;
 }
 
+int ki_posix_udp_socket(const struct ki_posix *r, bool is_ipv6)
+{
+    return r->sys->socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                          0);
+}
+
 /* A sandbox that does not know a call answers ENOSYS or EPERM; every other error proves it is
  * there. */
 static bool is_unknown_call(int result)
@@ -53,7 +59,7 @@ static kirim_err probe_ipv6(struct ki_posix *r, struct kirim_loop *loop, uint32_
 {
     const struct ki_posix_sys *sys = r->sys;
     const int is_off = 0;
-    const int fd = sys->socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, true);
     if (fd < 0) {
         const kirim_err err = ki_posix_failed(loop, "no IPv6: socket");
         return err == KIRIM_EMFILE || err == KIRIM_ENOMEM || err == KIRIM_ENOBUFS ? err : KIRIM_OK;

@@ -75,6 +75,9 @@ kirim_err ki_posix_random(struct ki_reactor *reactor, void *out, size_t bytes);
 void ki_posix_wake(struct ki_reactor *reactor);
 void ki_posix_release(struct ki_reactor *reactor);
 
+/* A socket of the reactor's own, that no child inherits; -1 and errno. */
+int ki_posix_udp_socket(const struct ki_posix *r, bool is_ipv6);
+
 /* Whether the environment says 0 to one of the KIRIM_ switches. */
 bool ki_posix_is_off(const char *name);
 

@@ -238,8 +238,7 @@ static bool is_foreign(const struct ki_posix *r, const struct kirim_addr *addr, 
     if (is_ipv6 && ifindex != 0) {
         name.ipv6.sin6_scope_id = ifindex;
     }
-    const int fd =
-        r->sys->socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, is_ipv6);
     if (fd < 0) {
         return false;
     }
@@ -303,7 +302,7 @@ void ki_posix_error_probe(struct ki_posix *r, uint32_t *caps)
     if (ki_posix_is_off("KIRIM_RECVERR")) {
         return;
     }
-    const int fd = r->sys->socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, false);
     if (fd < 0) {
         return;
     }

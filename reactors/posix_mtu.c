@@ -12,28 +12,20 @@
 
 #include <errno.h>
 
-static int get_number(const struct ki_posix *r, int fd, int level, int name, int *value)
-{
-    socklen_t bytes = sizeof *value;
-    *value = 0;
-    return r->sys->getsockopt(fd, level, name, value, &bytes);
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 void ki_posix_mtu_probe(const struct ki_posix *r, uint32_t *caps)
 {
     /* One socket answers for both families: that of IPv6 has IPv4's options too. */
     const bool has_ipv6 = (*caps & KIRIM_CAP_IPV6) != 0;
-    const int fd =
-        r->sys->socket(has_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, has_ipv6);
     int value;
     if (fd < 0) {
         ki_log(r->reactor.loop, KIRIM_LOG_DEBUG, "path MTU: socket", errno);
         return;
     }
-    if (get_number(r, fd, IPPROTO_IP, IP_MTU_DISCOVER, &value) == 0 &&
-        (!has_ipv6 || get_number(r, fd, IPPROTO_IPV6, IPV6_DONTFRAG, &value) == 0)) {
+    if (ki_posix_get_option(r, fd, IPPROTO_IP, IP_MTU_DISCOVER, &value) == 0 &&
+        (!has_ipv6 || ki_posix_get_option(r, fd, IPPROTO_IPV6, IPV6_DONTFRAG, &value) == 0)) {
         *caps |= KIRIM_CAP_DONT_FRAGMENT;
     }
     (void)r->sys->close(fd);
@@ -78,7 +70,7 @@ static kirim_err set_discovery(struct ki_posix *r, const struct ki_posix_port *p
 static kirim_err ask_mode(struct ki_posix *r, struct ki_posix_port *p)
 {
     int mode;
-    if (get_number(r, (int)p->port.descriptor, IPPROTO_IP, IP_MTU_DISCOVER, &mode) < 0) {
+    if (ki_posix_get_option(r, (int)p->port.descriptor, IPPROTO_IP, IP_MTU_DISCOVER, &mode) < 0) {
         return ki_posix_failed(r->reactor.loop, "getsockopt: IP_MTU_DISCOVER");
     }
     p->mtu_mode = mode;
@@ -112,8 +104,9 @@ kirim_err ki_posix_mtu_set(struct ki_posix *r, struct ki_posix_port *p, bool is_
 static kirim_err read_mtu(const struct ki_posix *r, int fd, int family, uint32_t *out)
 {
     int value;
-    const int result = family == KIRIM_IPV4 ? get_number(r, fd, IPPROTO_IP, IP_MTU, &value)
-                                            : get_number(r, fd, IPPROTO_IPV6, IPV6_MTU, &value);
+    const int result = family == KIRIM_IPV4
+                           ? ki_posix_get_option(r, fd, IPPROTO_IP, IP_MTU, &value)
+                           : ki_posix_get_option(r, fd, IPPROTO_IPV6, IPV6_MTU, &value);
     if (result < 0) {
         return ki_posix_failed(r->reactor.loop, "getsockopt: path MTU");
     }
@@ -129,8 +122,7 @@ static kirim_err ask_anew(const struct ki_posix *r, const struct kirim_addr *pee
     const bool is_ipv6 = family == KIRIM_IPV6;
     union ki_posix_name name;
     const socklen_t bytes = ki_name_write(&name, peer, is_ipv6);
-    const int fd =
-        r->sys->socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, is_ipv6);
     if (fd < 0) {
         return ki_posix_failed(loop, "path MTU: socket");
     }

@@ -24,7 +24,7 @@
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-static int get_option(const struct ki_posix *r, int fd, int level, int name, int *value)
+int ki_posix_get_option(const struct ki_posix *r, int fd, int level, int name, int *value)
 {
     socklen_t bytes = sizeof *value;
     *value = 0;
@@ -37,7 +37,7 @@ static void save_option(const struct ki_posix *r, struct ki_posix_setup *setup, 
 {
     struct ki_posix_saved_option old = { level, name, 0 };
     if (setup->is_adopted && setup->saved_count < KI_SAVED_OPTIONS_MAX &&
-        get_option(r, setup->fd, level, name, &old.value) == 0) {
+        ki_posix_get_option(r, setup->fd, level, name, &old.value) == 0) {
         setup->saved[setup->saved_count++] = old;
     }
 }
@@ -105,7 +105,7 @@ static void reset_foreign_options(const struct ki_posix *r, struct ki_posix_setu
          */
         int value;
         const bool is_offset = foreign[i].name == SO_PEEK_OFF && foreign[i].level == SOL_SOCKET;
-        if (get_option(r, setup->fd, foreign[i].level, foreign[i].name, &value) == 0 &&
+        if (ki_posix_get_option(r, setup->fd, foreign[i].level, foreign[i].name, &value) == 0 &&
             value != (is_offset ? -1 : 0)) {
             (void)ki_posix_set_option(r, setup, foreign[i].level, foreign[i].name,
                                       is_offset ? -1 : 0);
@@ -232,13 +232,13 @@ static kirim_err inspect_socket(const struct ki_posix *r, struct ki_posix_port *
     struct kirim_addr local = { { 0, 0, 0 } };
     int type;
     int domain;
-    if (get_option(r, setup->fd, SOL_SOCKET, SO_TYPE, &type) < 0) {
+    if (ki_posix_get_option(r, setup->fd, SOL_SOCKET, SO_TYPE, &type) < 0) {
         return ki_posix_failed(loop, "adopt: getsockopt SO_TYPE");
     }
     if (type != SOCK_DGRAM && type != SOCK_RAW) {
         return KIRIM_EOPNOTSUPP;
     }
-    if (get_option(r, setup->fd, SOL_SOCKET, SO_DOMAIN, &domain) < 0) {
+    if (ki_posix_get_option(r, setup->fd, SOL_SOCKET, SO_DOMAIN, &domain) < 0) {
         return ki_posix_failed(loop, "adopt: getsockopt SO_DOMAIN");
     }
     if (domain != AF_INET && domain != AF_INET6) {
@@ -380,7 +380,8 @@ static kirim_err learn_local(const struct ki_posix *r, struct ki_posix_port *p,
     int is_alone;
     p->port.is_dual_stack =
         setup->is_adopted && p->is_ipv6 != 0 && kirim_addr_is_wildcard(&p->port.local) &&
-        get_option(r, setup->fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_alone) == 0 && is_alone == 0;
+        ki_posix_get_option(r, setup->fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_alone) == 0 &&
+        is_alone == 0;
     return KIRIM_OK;
 }
 
@@ -459,8 +460,8 @@ kirim_err ki_posix_port_buffers(struct ki_reactor *reactor, struct ki_port *port
     const int fd = (int)port->descriptor;
     int receive;
     int send;
-    if (get_option(r, fd, SOL_SOCKET, SO_RCVBUF, &receive) < 0 ||
-        get_option(r, fd, SOL_SOCKET, SO_SNDBUF, &send) < 0) {
+    if (ki_posix_get_option(r, fd, SOL_SOCKET, SO_RCVBUF, &receive) < 0 ||
+        ki_posix_get_option(r, fd, SOL_SOCKET, SO_SNDBUF, &send) < 0) {
         return ki_posix_map(errno);
     }
     *receive_bytes = (uint32_t)receive;

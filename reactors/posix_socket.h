@@ -36,6 +36,9 @@ struct ki_posix_setup {
     struct ki_posix_saved_option saved[KI_SAVED_OPTIONS_MAX];
 };
 
+/* Reads an option: 0, or -1 and errno; `*value` is 0 then. */
+int ki_posix_get_option(const struct ki_posix *r, int fd, int level, int name, int *value);
+
 /* Sets an option of a port that is being opened; what it was before is noted if the socket is
  * adopted. 0, or -1 and errno. */
 int ki_posix_set_option(const struct ki_posix *r, struct ki_posix_setup *setup, int level, int name,

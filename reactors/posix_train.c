@@ -23,7 +23,7 @@ static int open_probe(const struct ki_posix *r)
 {
     union ki_posix_name name = { .ipv4 = { .sin_family = AF_INET } };
     socklen_t bytes = sizeof name.ipv4;
-    const int fd = r->sys->socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ki_posix_udp_socket(r, false);
     if (fd < 0) {
         return -1;
     }
@@ -40,8 +40,7 @@ static int open_probe(const struct ki_posix *r)
 static bool knows_option(const struct ki_posix *r, int fd, int name)
 {
     int value;
-    socklen_t bytes = sizeof value;
-    return r->sys->getsockopt(fd, IPPROTO_UDP, name, &value, &bytes) == 0;
+    return ki_posix_get_option(r, fd, IPPROTO_UDP, name, &value) == 0;
 }
 
 /* Whether one send may have as many segments as newer systems take: sent to the probe itself, one

@@ -6,6 +6,8 @@
  */
 #include "support/narrow_net.h"
 
+#include "support/netlink.h"
+
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -41,51 +43,14 @@ static bool set_interface(void)
     return is_set;
 }
 
-/* A request for a route or an address: the bodies lie where the attributes begin otherwise. */
-struct request {
-    struct nlmsghdr header;
-    uint8_t rest[256];
-};
-
-static void begin_request(struct request *r, uint16_t type, const void *body, size_t bytes)
+/* Sends a request on a socket of its own. */
+static bool ask_kernel(const struct netlink_request *r)
 {
-    memset(r, 0, sizeof *r);
-    r->header.nlmsg_len = (uint32_t)NLMSG_LENGTH(bytes);
-    r->header.nlmsg_type = type;
-    r->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-    memcpy(NLMSG_DATA(&r->header), body, bytes);
-}
-
-static struct rtattr *add_attribute(struct request *r, uint16_t type, const void *data,
-                                    size_t bytes)
-{
-    const size_t at = NLMSG_ALIGN(r->header.nlmsg_len);
-    struct rtattr *attribute = (struct rtattr *)(void *)((uint8_t *)r + at);
-    attribute->rta_type = type;
-    attribute->rta_len = (uint16_t)RTA_LENGTH(bytes);
-    if (bytes > 0) {
-        memcpy(RTA_DATA(attribute), data, bytes);
+    const int fd = netlink_open(0);
+    const bool is_done = fd >= 0 && netlink_ask(fd, r) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
     }
-    r->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(attribute->rta_len));
-    return attribute;
-}
-
-/* Sends a request and reads the answer. */
-static bool ask_kernel(const struct request *r)
-{
-    struct {
-        struct nlmsghdr header;
-        struct nlmsgerr error;
-        uint8_t rest[1024];
-    } answer;
-    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0) {
-        return false;
-    }
-    const bool is_done = send(fd, r, r->header.nlmsg_len, 0) > 0 &&
-                         recv(fd, &answer, sizeof answer, 0) > 0 &&
-                         answer.header.nlmsg_type == NLMSG_ERROR && answer.error.error == 0;
-    (void)close(fd);
     return is_done;
 }
 
@@ -102,16 +67,16 @@ static bool set_route(int family, unsigned mtu)
     };
     const size_t bytes = is_ipv4 ? sizeof far_ipv4 : sizeof far_ipv6;
     const uint32_t interface = if_nametoindex("lo");
-    struct request r;
+    struct netlink_request r;
     uint8_t network[16];
-    begin_request(&r, RTM_NEWROUTE, &body, sizeof body);
+    netlink_begin(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
     memcpy(network, is_ipv4 ? far_ipv4 : far_ipv6, bytes);
     network[bytes - 1] = 0;
-    (void)add_attribute(&r, RTA_DST, network, bytes);
-    (void)add_attribute(&r, RTA_OIF, &interface, sizeof interface);
-    struct rtattr *metrics = add_attribute(&r, RTA_METRICS, NULL, 0);
-    (void)add_attribute(&r, RTAX_MTU, &mtu, sizeof mtu);
-    metrics->rta_len = (uint16_t)((uint8_t *)&r + r.header.nlmsg_len - (uint8_t *)metrics);
+    (void)netlink_add(&r, RTA_DST, network, bytes);
+    (void)netlink_add(&r, RTA_OIF, &interface, sizeof interface);
+    struct rtattr *metrics = netlink_add(&r, RTA_METRICS, NULL, 0);
+    (void)netlink_add(&r, RTAX_MTU, &mtu, sizeof mtu);
+    netlink_end(&r, metrics);
     return ask_kernel(&r);
 }
 
@@ -124,9 +89,9 @@ static bool add_link_local(void)
         .ifa_scope = RT_SCOPE_LINK,
         .ifa_index = if_nametoindex("lo"),
     };
-    struct request r;
-    begin_request(&r, RTM_NEWADDR, &body, sizeof body);
-    (void)add_attribute(&r, IFA_LOCAL, link_local, sizeof link_local);
+    struct netlink_request r;
+    netlink_begin(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
+    (void)netlink_add(&r, IFA_LOCAL, link_local, sizeof link_local);
     return ask_kernel(&r);
 }
 
