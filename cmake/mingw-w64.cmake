@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Toolchain: Windows programs for x86-64 made by mingw-w64, and run by Wine. The preset `windows` uses it.
+# Toolchain: Windows programs for x86-64, made by mingw-w64. The preset `windows` uses it.
 #
-# What was cross-built for them, as cmake/check-mingw builds Check, is found below KIRIM_MINGW_PREFIX.
+# What was cross-built for them, as cmake/check-mingw builds Check, is found in KIRIM_MINGW_PREFIX.
 # The C runtime's helpers are linked in, so that a program needs the system's DLLs alone.
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)

@@ -19,8 +19,8 @@ function(kirim_set_warnings target)
         -Wundef
         -Wvla
         -Wwrite-strings)
-    # To mingw-w64's gcc the attribute of a function that formats means the old C runtime, without %zu;
-    # what is called is mingw-w64's own, which knows it. The other builds judge the formats.
+    # To mingw-w64's gcc the attribute of a function that formats means the old C runtime, without
+    # %zu; what is called is mingw-w64's own, which knows it. The other builds judge the formats.
     if(MINGW)
         target_compile_options(${target} PRIVATE -Wno-format)
     endif()
