@@ -37,7 +37,7 @@ function(kirim_add_suite name)
     target_include_directories(${target} PRIVATE
         "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/reactors")
     target_link_libraries(${target} PRIVATE
-        ${arg_LIBS} kirim_internals kirim_testable PkgConfig::CHECK)
+        ${arg_LIBS} kirim_internals kirim_testable kirim_check)
     add_test(NAME ${name} COMMAND ${target} ${arg_ARGS})
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}")

@@ -25,7 +25,12 @@ static void opens_by_name(struct ks *t)
     KS_CHECK(strcmp(kirim_loop_reactor(loop), t->reactor) == 0);
     KS_OK(kirim_loop_close(loop));
     KS_OK(kirim_loop_close(NULL));
-    loop = NULL;
+}
+
+static void opens_without_a_name(struct ks *t)
+{
+    (void)t;
+    struct kirim_loop *loop = NULL;
     KS_OK(kirim_loop_open(NULL, &loop));
     const char *best = kirim_loop_reactor(loop);
     bool is_listed = false;
@@ -321,6 +326,8 @@ static void idle_loop_is_small(struct ks *t)
 
 static const struct kc_case cases[] = {
     KC("loop_opens_by_name", "", opens_by_name, KC_LIVE, KC_UNOPENED),
+    KC("loop_without_a_name_runs_on_one_that_is_listed", "", opens_without_a_name, KC_LIVE,
+       KC_UNOPENED | KC_SYSTEM),
     KC("options_of_another_version_are_understood_or_refused", "", options_grow, KC_CHECKED,
        KC_UNOPENED),
     KC("bounds_of_a_loop_are_checked", "", bounds_are_checked, KC_CHECKED, KC_UNOPENED),

@@ -18,7 +18,7 @@ PLAIN = {
 }
 OURS = ("kirim_", "ki_")
 # What the compiler, a sanitizer or the C library's headers put in by themselves.
-BUILT_IN = ("__", "_GLOBAL_OFFSET_TABLE_")
+BUILT_IN = ("__", "_GLOBAL_OFFSET_TABLE_", ".refptr.")
 
 
 def symbols(objects, *options):
