@@ -42,6 +42,10 @@ set(pc_libs_private "")
 if(has_libevent) # pkg-config itself leaves out the system's directories, its CMake module does not
     execute_process(COMMAND "${PKG_CONFIG_EXECUTABLE}" --static --libs libevent_core
         OUTPUT_VARIABLE pc_libs_private OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+elseif(WIN32)
+    get_property(system_libraries GLOBAL PROPERTY KIRIM_SYSTEM_LIBRARIES)
+    list(TRANSFORM system_libraries PREPEND "-l")
+    list(JOIN system_libraries " " pc_libs_private)
 endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/kirim.pc.in" "${PROJECT_BINARY_DIR}/kirim.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/kirim.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -5,5 +5,10 @@
 if(KIRIM_SANITIZE)
     add_compile_options(
         -fsanitize=${KIRIM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-    add_link_options(-fsanitize=${KIRIM_SANITIZE})
+    if(MINGW)
+        # No library there reports what is found: the program ends by an illegal instruction.
+        add_compile_options(-fsanitize-undefined-trap-on-error)
+    else()
+        add_link_options(-fsanitize=${KIRIM_SANITIZE})
+    endif()
 endif()
