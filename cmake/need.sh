@@ -108,6 +108,18 @@ need_for_tests() {
     want tshark "reads what was captured" command -v tshark
 }
 
+# To build for Windows and to run what was built.
+want_for_windows() {
+    want gcc-mingw-w64-x86-64-win32 "compiles kirim for Windows" \
+        command -v x86_64-w64-mingw32-gcc-win32
+    want wine "runs the tests for Windows" wine --version
+}
+
+can_test_windows() {
+    command -v x86_64-w64-mingw32-gcc-win32 >/dev/null 2>&1 &&
+        wine --version >/dev/null 2>&1 </dev/null
+}
+
 # What only .ci/run does.
 need_for_checks() {
     need clang "the second compiler" command -v clang
