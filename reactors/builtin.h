@@ -12,5 +12,6 @@ extern const struct ki_reactor_ops ki_reactor_epoll;
 extern const struct ki_reactor_ops ki_reactor_libevent; /* nameless where a build has none */
 extern const struct ki_reactor_ops ki_reactor_select;
 extern const struct ki_reactor_ops ki_reactor_sim;
+extern const struct ki_reactor_ops ki_reactor_wsaevent;
 
 #endif
