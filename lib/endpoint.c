@@ -66,6 +66,7 @@ static kirim_err check_options(const struct kirim_loop *loop, struct kirim_endpo
     needs |= is_adopted ? (uint32_t)KIRIM_CAP_ADOPT : 0;
     needs |= is_dual ? (uint32_t)KIRIM_CAP_DUAL_STACK : 0;
     needs |= (o->flags & MTU_MODES) != 0 ? (uint32_t)KIRIM_CAP_DONT_FRAGMENT : 0;
+    needs |= (o->flags & KIRIM_ENDPOINT_PROBE_MTU) != 0 ? (uint32_t)KIRIM_CAP_PATH_MTU : 0;
     if ((needs & ~loop->caps) != 0) {
         return KIRIM_EOPNOTSUPP;
     }

@@ -390,6 +390,7 @@ const char *kirim_cap_name(uint32_t cap)
         "pollable",     "guests",    "batches", "adopt",         "dual-stack", "ipv6",
         "source",       "ecn",       "ttl",     "dont-fragment", "trains",     "pacing",
         "virtual-time", "alertable", "driven",  "coalesced",     "errors",     "multicast",
+        "path-mtu",     "time",      "drops",
     };
     for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (cap == (uint32_t)1 << i && names[i] != NULL) {

@@ -24,8 +24,13 @@
 #include <kirim/multicast.h>
 
 /* Out of the line of what every datagram runs through: never but in trouble, or for some only. */
+#ifdef __GNUC__
 #define KI_COLD     __attribute__((cold, noinline))
 #define KI_NOINLINE __attribute__((noinline))
+#else
+#define KI_COLD
+#define KI_NOINLINE
+#endif
 
 struct ki_port;
 struct ki_reactor;

@@ -8,6 +8,7 @@
 
 #include "reactor.h"
 
+extern const struct ki_reactor_ops ki_reactor_completion;
 extern const struct ki_reactor_ops ki_reactor_epoll;
 extern const struct ki_reactor_ops ki_reactor_libevent; /* nameless where a build has none */
 extern const struct ki_reactor_ops ki_reactor_select;

@@ -79,7 +79,7 @@ kirim_err ki_posix_open(struct ki_posix *r, struct kirim_loop *loop,
     r->sys = ki_posix_sys_of(options->system_calls);
     r->opener = r->sys->getpid();
     uint32_t found = KIRIM_CAP_GUESTS | KIRIM_CAP_ADOPT | KIRIM_CAP_SOURCE | KIRIM_CAP_ECN |
-                     KIRIM_CAP_TTL | KIRIM_CAP_MULTICAST;
+                     KIRIM_CAP_TTL | KIRIM_CAP_MULTICAST | KIRIM_CAP_TIME | KIRIM_CAP_DROPS;
     probe_batches(r, &found);
     kirim_err err = probe_ipv6(r, loop, &found);
     if (err < 0) {

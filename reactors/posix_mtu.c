@@ -26,7 +26,7 @@ void ki_posix_mtu_probe(const struct ki_posix *r, uint32_t *caps)
     }
     if (ki_posix_get_option(r, fd, IPPROTO_IP, IP_MTU_DISCOVER, &value) == 0 &&
         (!has_ipv6 || ki_posix_get_option(r, fd, IPPROTO_IPV6, IPV6_DONTFRAG, &value) == 0)) {
-        *caps |= KIRIM_CAP_DONT_FRAGMENT;
+        *caps |= KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_PATH_MTU;
     }
     (void)r->sys->close(fd);
 }

@@ -27,8 +27,9 @@ enum {
     KI_MTU_ALWAYS = 4   /* as it was opened, and that means no fragments: never switched */
 };
 
-/* Finds out whether the system can keep datagrams whole: KIRIM_CAP_DONT_FRAGMENT. `*caps` has
- * KIRIM_CAP_IPV6 already if there is any. */
+/* Finds out whether the system can keep datagrams whole, and then it tells the path MTU, too:
+ * KIRIM_CAP_DONT_FRAGMENT and KIRIM_CAP_PATH_MTU. `*caps` has KIRIM_CAP_IPV6 already if there is
+ * any. */
 void ki_posix_mtu_probe(const struct ki_posix *r, uint32_t *caps);
 
 /* Sets what the endpoint's flags say of all its datagrams, in both families if it has both. */

@@ -60,7 +60,8 @@ static kirim_err sim_open(struct kirim_loop *loop, const struct kirim_loop_optio
     r->sim->loop_count++;
     *caps = KIRIM_CAP_DUAL_STACK | KIRIM_CAP_IPV6 | KIRIM_CAP_SOURCE | KIRIM_CAP_ECN |
             KIRIM_CAP_TTL | KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_VIRTUAL_TIME | KIRIM_CAP_MULTICAST |
-            KIRIM_CAP_ERRORS | (r->is_driven ? (uint32_t)KIRIM_CAP_DRIVEN : 0);
+            KIRIM_CAP_ERRORS | KIRIM_CAP_PATH_MTU | KIRIM_CAP_TIME | KIRIM_CAP_DROPS |
+            (r->is_driven ? (uint32_t)KIRIM_CAP_DRIVEN : 0);
     *out = &r->reactor;
     return KIRIM_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "win_clock.h"
 #include "win_map.h"
+#include "win_mtu.h"
 #include "win_random.h"
 #include "win_socket.h"
 
@@ -21,12 +22,15 @@ enum {
     SLOT_BYTES_MIN = 65535, /* a coalesced arrival may be as long as a datagram can be (L23) */
     /* One tick of the system's clock, by which waits end, unless some program asked for a shorter
        one. */
-    RESOLUTION_NS = 15625000
+    RESOLUTION_NS = 15625000,
+    NS_PER_MS = 1000000,
+    TIMEOUT_MS_MAX = 1 << 30
 };
 
 /* What each family has to have for it to be reported. */
-#define CAPS_OF_BOTH \
-    ((uint32_t)(KIRIM_CAP_SOURCE | KIRIM_CAP_ECN | KIRIM_CAP_TTL | KIRIM_CAP_MULTICAST))
+#define CAPS_OF_BOTH                                                                     \
+    ((uint32_t)(KIRIM_CAP_SOURCE | KIRIM_CAP_ECN | KIRIM_CAP_TTL | KIRIM_CAP_MULTICAST | \
+                KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_PATH_MTU))
 
 kirim_err ki_win_failed(struct kirim_loop *loop, const char *call)
 {
@@ -109,7 +113,8 @@ static kirim_err probe_family(struct ki_win *r, bool is_ipv6, uint32_t *caps)
     }
     kirim_err err = KIRIM_OK;
     if (ki_win_calls_fetch(r->sys, s, &r->calls[is_ipv6])) {
-        const uint32_t found = is_ipv6 ? probe_ipv6(r, s) : probe_ipv4(r, s);
+        const uint32_t found =
+            (is_ipv6 ? probe_ipv6(r, s) : probe_ipv4(r, s)) | ki_win_mtu_probe(r, s, is_ipv6);
         *caps = (*caps & (found | ~CAPS_OF_BOTH)) | (found & ~CAPS_OF_BOTH);
         probe_offloads(r, s, caps);
     } else {
@@ -200,4 +205,17 @@ uint64_t ki_win_remaining_ns(uint64_t deadline_ns)
 {
     const uint64_t now_ns = ki_win_now();
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+}
+
+DWORD ki_win_timeout_ms(uint64_t deadline_ns)
+{
+    if (deadline_ns == KIRIM_NEVER) {
+        return WSA_INFINITE;
+    }
+    if (deadline_ns == 0) {
+        return 0;
+    }
+    const uint64_t delay_ns = ki_win_remaining_ns(deadline_ns);
+    const uint64_t delay_ms = delay_ns / NS_PER_MS + (delay_ns % NS_PER_MS != 0);
+    return (DWORD)(delay_ms < TIMEOUT_MS_MAX ? delay_ms : TIMEOUT_MS_MAX);
 }

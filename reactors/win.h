@@ -32,7 +32,10 @@ struct ki_win_port {
     uint64_t is_ipv6;          /* the socket is of AF_INET6: IPv4 destinations are written mapped */
     uint64_t is_blocked;       /* the system was full: ki_port_writable() is owed */
     uint64_t has_control;      /* arrivals bring control data */
+    uint64_t has_times;        /* and among it perhaps when they came */
     uint64_t is_coalescing;    /* trains may arrive in one piece */
+    uint64_t mtu_state[2];     /* KI_WIN_MTU_..., of IPv4 and of IPv6 (win_mtu.c) */
+    DWORD mtu_mode[2];         /* what the sockets do by themselves, once it is known */
     struct ki_win_calls calls; /* of the socket's provider */
     struct ki_win_rest rest;   /* what was read and not handed over (win_rx.c) */
     struct ki_win_report report; /* what a send was told in another one's place (win_tx.c) */
@@ -48,6 +51,7 @@ struct ki_win {
     uint64_t segments_max;        /* most datagrams of a train out; 1: no segmentation offload */
     uint64_t has_coalescing;      /* trains in: the system can, and it was asked for */
     uint64_t may_report;          /* KIRIM_RECVERR does not say 0 */
+    uint64_t has_discovery[2];    /* IP_MTU_DISCOVER, of IPv4 and of IPv6; else IP_DONTFRAGMENT */
     struct ki_win_rx rx;
     struct ki_win_out tx; /* the message of the call that is being made */
     WSABUF tx_bufs[KI_WIN_BUFS_MAX];
@@ -66,6 +70,10 @@ void ki_win_release(struct ki_reactor *reactor);
 
 /* Nanoseconds from now to a deadline that is neither 0 nor KIRIM_NEVER; 0 if it has passed. */
 uint64_t ki_win_remaining_ns(uint64_t deadline_ns);
+
+/* The time-out of a wait until a deadline, in ms, rounded up; a far one is cut, for a wait may end
+ * early. */
+DWORD ki_win_timeout_ms(uint64_t deadline_ns);
 
 /* Maps the last error, and tells the log which call set it. */
 kirim_err ki_win_failed(struct kirim_loop *loop, const char *call);

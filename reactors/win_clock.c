@@ -16,10 +16,16 @@ uint64_t ki_win_ticks_to_ns(uint64_t ticks, uint64_t frequency)
     return ticks / frequency * SECOND_NS + ticks % frequency * SECOND_NS / frequency;
 }
 
+uint64_t ki_win_time_of(uint64_t ticks)
+{
+    LARGE_INTEGER frequency;
+    (void)QueryPerformanceFrequency(&frequency);
+    return ki_win_ticks_to_ns(ticks, (uint64_t)frequency.QuadPart);
+}
+
 uint64_t ki_win_now(void)
 {
-    LARGE_INTEGER ticks, frequency;
+    LARGE_INTEGER ticks;
     (void)QueryPerformanceCounter(&ticks);
-    (void)QueryPerformanceFrequency(&frequency);
-    return ki_win_ticks_to_ns((uint64_t)ticks.QuadPart, (uint64_t)frequency.QuadPart);
+    return ki_win_time_of((uint64_t)ticks.QuadPart);
 }

@@ -11,6 +11,9 @@
  * Right for all ticks of 584 years. */
 uint64_t ki_win_ticks_to_ns(uint64_t ticks, uint64_t frequency);
 
+/* The same of the performance counter. */
+uint64_t ki_win_time_of(uint64_t ticks);
+
 /* The time since an unspecified moment, which never goes back. */
 uint64_t ki_win_now(void);
 

@@ -29,8 +29,33 @@ enum {
     KI_IP_RECVECN = 50,
     KI_IPV6_RECVECN = 50,
     KI_IP_ECN = 50,
-    KI_IPV6_ECN = 50
+    KI_IPV6_ECN = 50,
+
+    /* Of IPPROTO_IP and of IPPROTO_IPV6 under one number: a PMTUD_STATE, and, on every system, a
+     * BOOL. */
+    KI_IP_MTU_DISCOVER = 71,
+    KI_IP_DONTFRAGMENT = 14,
+    /* PMTUD_STATE. */
+    KI_IP_PMTUDISC_DO = 1,
+    KI_IP_PMTUDISC_PROBE = 3,
+    /* A DWORD, of a connected socket. */
+    KI_IP_MTU = 73,
+    KI_IPV6_MTU = 72,
+
+    /* Level SOL_SOCKET: when an arrival came, a UINT64 of the performance counter, or of a clock of
+     * the network card. Windows 10 20348. */
+    KI_SO_TIMESTAMP = 0x300A,
+    KI_TIMESTAMPING_FLAG_RX = 1
 };
+
+/* Of KI_SIO_TIMESTAMPING: TIMESTAMPING_CONFIG. */
+struct ki_win_timestamping {
+    ULONG flags; /* KI_TIMESTAMPING_FLAG_... */
+    USHORT tx_buffered;
+};
+
+/* ioctl: what is time-stamped. */
+#define KI_SIO_TIMESTAMPING _WSAIOW(IOC_VENDOR, 235)
 
 /* ioctl: whether an arrived "time to live expired" fails a receive; a BOOL. */
 #define KI_SIO_UDP_NETRESET _WSAIOW(IOC_VENDOR, 15)

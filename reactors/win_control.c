@@ -227,6 +227,20 @@ uint32_t ki_win_control_segment(const WSABUF *control)
     return 0;
 }
 
+uint64_t ki_win_control_ticks(const WSABUF *control)
+{
+    struct message m;
+    size_t at = 0;
+    while (next_message(control, &at, &m)) {
+        uint64_t ticks;
+        if (m.header.cmsg_level == SOL_SOCKET && m.header.cmsg_type == KI_SO_TIMESTAMP &&
+            copy_data(&m, &ticks, sizeof ticks)) {
+            return ticks;
+        }
+    }
+    return 0;
+}
+
 void ki_win_control_read(const WSAMSG *msg, const struct kirim_addr *local,
                          struct kirim_arrival *arrival, struct kirim_datagram *d)
 {

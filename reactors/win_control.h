@@ -57,6 +57,9 @@ ULONG ki_win_control_add_segment(struct ki_win_control_out *out, ULONG bytes,
 /* Size of the segments of an arrival that the system has coalesced; 0: it has not. */
 uint32_t ki_win_control_segment(const WSABUF *control);
 
+/* When the datagram came, as the system counts; 0: it does not tell. */
+uint64_t ki_win_control_ticks(const WSABUF *control);
+
 /* Reads what came with one datagram: the arrival, and ECN and KIRIM_RX_NO_LOCAL of the datagram.
  * `msg` is as WSARecvMsg has left it; of a broadcast (MSG_BCAST) no local address is told, for that
  * of the broadcast is nobody's source, and the own one is not known here. `local` is the port's own

@@ -10,17 +10,24 @@
  *
  * Records are edges. A port's FD_READ is recorded anew by each receive that leaves something, and
  * the core receives until there is nothing, or asks by itself; FD_WRITE comes behind a "would
- * block". Guests want levels: one that may have something is "hot", and is asked by WSAPoll before
- * each sleep until it has nothing. A guest that could not write and was not told "would block" gets
- * no edge: while there is such a one no sleep is long.
+ * block". Guests want levels: see win_guest.h.
  *
- * FD_CLOSE is not asked for on ports: there are systems that report it in place of FD_READ when a
- * peer's port is closed. Owns its event objects. Loop thread, but for wake. Sources:
- * WSAEventSelect, WSAEnumNetworkEvents, WSAWaitForMultipleEvents, WSAPoll.
+ * No system has a reason to record FD_CLOSE for a datagram socket. Wine does, in place of FD_READ,
+ * when a peer's port is closed, and from then on records nothing of that socket any more: such a
+ * port is "deaf", and is received from in each wait, of which none is long then.
+ *
+ * A loop that was asked for its handle has one object for everything: the first to ask moves all
+ * there is to that of wake. What the system does not signal itself is signalled here: a port that
+ * is new, a guest that is, and one that still has what it had. What no edge tells (a deaf port, and
+ * a guest that cannot write and was not told "would block") does not wake the handle. Owns its
+ * event objects. Loop thread, but for wake. Sources:
+ * WSAEventSelect, WSAEnumNetworkEvents, WSAWaitForMultipleEvents.
  */
 #include "builtin.h"
 #include "win.h"
 #include "win_guest.h"
+#include "win_map.h"
+#include "win_mtu.h"
 #include "win_multicast.h"
 #include "win_socket.h"
 #include "win_tx.h"
@@ -33,10 +40,7 @@ enum {
     EVENT_GUESTS = 1,
     EVENT_PORTS = 2,      /* and those behind it */
     GROUP_PORTS_LOW = 16, /* ports of a group before another one is begun */
-    GUESTS_AT_FIRST = 16,
-    NS_PER_MS = 1000000,
-    MS_MAX = 1 << 30,    /* a wait may end early */
-    BLOCKED_WAIT_MS = 16 /* longest sleep while a guest cannot write */
+    PORT_EVENTS = FD_READ | FD_WRITE | FD_CLOSE
 };
 
 struct event_port {
@@ -45,25 +49,19 @@ struct event_port {
     struct event_port **link;
     struct event_port *fresh_next; /* ports to be received from without having been told */
     uint64_t is_fresh;
-    uint64_t group; /* index of its event */
-};
-
-struct guest_item {
-    struct kirim_guest *guest;
-    uint16_t is_hot;     /* it may have something: to be asked before the next sleep */
-    uint16_t has_failed; /* its connect has, which may be told only once */
+    uint64_t is_deaf;
+    uint64_t group; /* index of its event, or what was one */
 };
 
 struct event_reactor {
     struct ki_win win;
     uint32_t event_count; /* objects there are */
-    uint32_t guest_count;
-    uint32_t guest_room;
-    uint32_t blocked_count; /* guests that wait to write and cannot; of the last look */
+    uint32_t is_single;   /* one object for all: somebody has its handle */
+    uint32_t deaf_count;  /* ports */
     WSAEVENT events[EVENTS_MAX];
     struct event_port *groups[EVENTS_MAX]; /* first port of each */
     uint32_t group_counts[EVENTS_MAX];
-    struct guest_item *guests;
+    struct ki_win_guests guests;
     struct event_port *fresh;
     atomic_uint is_raised;
 };
@@ -86,10 +84,25 @@ static kirim_err add_event(struct event_reactor *r)
     return KIRIM_OK;
 }
 
-static void close_events(struct event_reactor *r)
+/* Closes all but the first `keep`. */
+static void close_events(struct event_reactor *r, uint32_t keep)
 {
-    while (r->event_count > 0) {
+    while (r->event_count > keep) {
         (void)r->win.sys->event_close(r->events[--r->event_count]);
+    }
+}
+
+/* The object of a group of ports, or of the guests. */
+static WSAEVENT event_of(const struct event_reactor *r, uint64_t group)
+{
+    return r->events[r->is_single != 0 ? EVENT_WAKE : group];
+}
+
+/* Has the next wait of a host come back at once. */
+static void signal_host(struct event_reactor *r)
+{
+    if (r->is_single != 0) {
+        (void)r->win.sys->event_set(r->events[EVENT_WAKE]);
     }
 }
 
@@ -98,6 +111,10 @@ static void close_events(struct event_reactor *r)
 static kirim_err choose_group(struct event_reactor *r, uint32_t *out)
 {
     uint32_t best = EVENT_PORTS;
+    if (r->is_single != 0) {
+        *out = best;
+        return KIRIM_OK;
+    }
     for (uint32_t i = EVENT_PORTS; i < r->event_count; i++) {
         best = r->group_counts[i] < r->group_counts[best] ? i : best;
     }
@@ -146,10 +163,11 @@ static kirim_err event_open(struct kirim_loop *loop, const struct kirim_loop_opt
         }
     }
     r->win.want_writable = want_writable;
+    *caps |= KIRIM_CAP_POLLABLE;
     *out = &r->win.reactor;
     return KIRIM_OK;
 fail_events:
-    close_events(r);
+    close_events(r, 0);
     ki_win_close(&r->win);
 fail_free:
     ki_free(loop, r, sizeof *r);
@@ -159,8 +177,8 @@ fail_free:
 static void event_close(struct ki_reactor *reactor)
 {
     struct event_reactor *r = reactor_of(reactor);
-    ki_free(reactor->loop, r->guests, r->guest_room * sizeof *r->guests);
-    close_events(r);
+    ki_win_guests_close(&r->win, &r->guests);
+    close_events(r, 0);
     ki_win_close(&r->win);
     ki_free(reactor->loop, r, sizeof *r);
 }
@@ -183,8 +201,7 @@ static void event_wake(struct ki_reactor *reactor)
 
 static void take_wake(struct event_reactor *r)
 {
-    /* The flag is cleared behind the event: the other order loses a wake. */
-    (void)r->win.sys->event_reset(r->events[EVENT_WAKE]);
+    /* The flag is cleared behind the event, which is reset: the other order loses a wake. */
     if (atomic_exchange_explicit(&r->is_raised, 0, memory_order_acq_rel) != 0) {
         r->win.reactor.wake_count++;
     }
@@ -211,6 +228,17 @@ static void leave_group(struct event_reactor *r, struct event_port *p)
         p->next->link = p->link;
     }
     r->group_counts[p->group]--;
+}
+
+/* Has a port be received from once without having been told: what had come before its selection is
+ * not told by every system. */
+static void mark_fresh(struct event_reactor *r, struct event_port *p)
+{
+    if (p->is_fresh == 0) {
+        p->is_fresh = 1;
+        p->fresh_next = r->fresh;
+        r->fresh = p;
+    }
 }
 
 static void forget_fresh(struct event_reactor *r, const struct event_port *p)
@@ -243,15 +271,13 @@ static kirim_err event_port_open(struct ki_reactor *reactor, struct ki_port *por
     if (err < 0) {
         goto fail_socket;
     }
-    if (r->win.sys->event_select(setup.s, r->events[group], FD_READ | FD_WRITE) != 0) {
+    if (r->win.sys->event_select(setup.s, event_of(r, group), PORT_EVENTS) != 0) {
         err = ki_win_failed(reactor->loop, "WSAEventSelect");
         goto fail_socket;
     }
     join_group(r, p, group);
-    /* What had come before is not told by every system. */
-    p->is_fresh = 1;
-    p->fresh_next = r->fresh;
-    r->fresh = p;
+    mark_fresh(r, p);
+    signal_host(r);
     return KIRIM_OK;
 fail_socket:
     ki_win_socket_undo(&r->win, &p->win, &setup);
@@ -264,6 +290,7 @@ static kirim_err event_port_close(struct ki_reactor *reactor, struct ki_port *po
     struct event_port *p = (struct event_port *)port;
     forget_fresh(r, p);
     leave_group(r, p);
+    r->deaf_count -= (uint32_t)p->is_deaf;
     /* Before the close: the socket may live on in another process that has a duplicate. */
     (void)r->win.sys->event_select((SOCKET)port->descriptor, NULL, 0);
     ki_win_socket_close(&r->win, &p->win);
@@ -272,35 +299,10 @@ static kirim_err event_port_close(struct ki_reactor *reactor, struct ki_port *po
 
 /* ---- guests ---------------------------------------------------------------------------------- */
 
-static kirim_err reserve_guest(struct event_reactor *r)
+/* Whether a socket is one of the loop's own. */
+static bool is_port(const struct event_reactor *r, intptr_t descriptor)
 {
-    struct kirim_loop *loop = r->win.reactor.loop;
-    if (r->guest_count < r->guest_room) {
-        return KIRIM_OK;
-    }
-    const uint32_t room = r->guest_room != 0 ? r->guest_room * 2 : GUESTS_AT_FIRST;
-    struct guest_item *guests = ki_alloc(loop, room * sizeof *guests);
-    if (guests == NULL) {
-        return KIRIM_ENOMEM;
-    }
-    if (r->guest_count != 0) {
-        memcpy(guests, r->guests, r->guest_count * sizeof *guests);
-    }
-    ki_free(loop, r->guests, r->guest_room * sizeof *r->guests);
-    r->guests = guests;
-    r->guest_room = room;
-    return KIRIM_OK;
-}
-
-/* Whether a socket is one of the loop's own, or another guest's. */
-static bool is_watched(const struct event_reactor *r, intptr_t descriptor)
-{
-    for (uint32_t i = 0; i < r->guest_count; i++) {
-        if (r->guests[i].guest->ki_descriptor == descriptor) {
-            return true;
-        }
-    }
-    for (uint32_t i = EVENT_PORTS; i < r->event_count; i++) {
+    for (uint32_t i = EVENT_PORTS; i < EVENTS_MAX; i++) {
         for (const struct event_port *p = r->groups[i]; p != NULL; p = p->next) {
             if (p->win.port.descriptor == descriptor) {
                 return true;
@@ -313,100 +315,109 @@ static bool is_watched(const struct event_reactor *r, intptr_t descriptor)
 static kirim_err event_watch(struct ki_reactor *reactor, struct kirim_guest *guest, bool is_new)
 {
     struct event_reactor *r = reactor_of(reactor);
-    const bool is_reader = (guest->ki_events & KIRIM_GUEST_READABLE) != 0;
-    const bool is_writer = (guest->ki_events & KIRIM_GUEST_WRITABLE) != 0;
-    /* long: the reference's */
-    const long wanted = (is_reader ? FD_READ | FD_ACCEPT : 0L) |
-                        (is_writer ? FD_WRITE | FD_CONNECT : 0L) | FD_CLOSE;
-    kirim_err err = ki_win_guest_judge(&r->win, guest);
-    if (err < 0) {
-        return err;
+    r->guests.event = event_of(r, EVENT_GUESTS);
+    const kirim_err err = ki_win_guests_watch(&r->win, &r->guests, guest, is_new,
+                                              is_new && is_port(r, guest->ki_descriptor));
+    if (err == KIRIM_OK) {
+        signal_host(r);
     }
-    if (is_new) {
-        if (is_watched(r, guest->ki_descriptor)) {
-            return KIRIM_EEXIST;
-        }
-        err = reserve_guest(r);
-        if (err < 0) {
-            return err;
-        }
-    }
-    if (r->win.sys->event_select((SOCKET)guest->ki_descriptor, r->events[EVENT_GUESTS], wanted) !=
-        0) {
-        return ki_win_failed(reactor->loop, "WSAEventSelect: a guest");
-    }
-    if (is_new) {
-        guest->ki_slot = r->guest_count;
-        r->guests[r->guest_count++] = (struct guest_item){ .guest = guest };
-    }
-    r->guests[guest->ki_slot].is_hot = 1;
-    return KIRIM_OK;
+    return err;
 }
 
 static void event_unwatch(struct ki_reactor *reactor, struct kirim_guest *guest)
 {
     struct event_reactor *r = reactor_of(reactor);
-    const uint64_t slot = guest->ki_slot;
-    (void)r->win.sys->event_select((SOCKET)guest->ki_descriptor, NULL, 0);
-    r->guest_count--;
-    if (slot != r->guest_count) {
-        r->guests[slot] = r->guests[r->guest_count];
-        r->guests[slot].guest->ki_slot = slot;
+    ki_win_guests_unwatch(&r->win, &r->guests, guest);
+}
+
+/* ---- one object for all ---------------------------------------------------------------------- */
+
+/* Selects all ports and guests for the objects that they belong to now. False: the last error says
+ * why one of them could not be. */
+static bool select_all(struct event_reactor *r)
+{
+    for (uint32_t i = EVENT_PORTS; i < EVENTS_MAX; i++) {
+        for (const struct event_port *p = r->groups[i]; p != NULL; p = p->next) {
+            if (r->win.sys->event_select((SOCKET)p->win.port.descriptor, event_of(r, i),
+                                         PORT_EVENTS) != 0) {
+                return false;
+            }
+        }
     }
+    return ki_win_guests_move(&r->win, &r->guests, event_of(r, EVENT_GUESTS));
+}
+
+/* Everything gets the object of wake. If that fails all is as it was, but for a socket that
+ * somebody has closed. */
+static kirim_err make_single(struct event_reactor *r)
+{
+    kirim_err err = KIRIM_OK;
+    r->is_single = 1;
+    if (!select_all(r)) {
+        err = ki_win_failed(r->win.reactor.loop, "WSAEventSelect: one object for all");
+        r->is_single = 0;
+        (void)select_all(r);
+    } else {
+        close_events(r, EVENT_WAKE + 1);
+    }
+    /* What had been recorded may be forgotten by now. */
+    for (uint32_t i = EVENT_PORTS; i < EVENTS_MAX; i++) {
+        for (struct event_port *p = r->groups[i]; p != NULL; p = p->next) {
+            mark_fresh(r, p);
+        }
+    }
+    signal_host(r);
+    return err;
+}
+
+static kirim_err event_pollable(struct ki_reactor *reactor, intptr_t *out)
+{
+    struct event_reactor *r = reactor_of(reactor);
+    const kirim_err err = r->is_single != 0 ? KIRIM_OK : make_single(r);
+    if (err == KIRIM_OK) {
+        *out = (intptr_t)r->events[EVENT_WAKE];
+    }
+    return err;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* Asks the hot guests. Returns whether there is anything to tell. */
-static bool look_at_guests(struct event_reactor *r)
+/* FD_CLOSE was recorded: a closed port was reported, and there will be no other record. */
+static KI_COLD void note_deaf(struct event_reactor *r, struct event_port *p, int sys_err)
 {
-    bool is_any = false;
-    r->blocked_count = 0;
-    for (uint32_t i = 0; i < r->guest_count; i++) {
-        struct guest_item *item = &r->guests[i];
-        if (item->is_hot == 0) {
-            continue;
-        }
-        const uint32_t events = ki_win_guest_look(&r->win, item->guest) |
-                                (item->has_failed != 0 ? KIRIM_GUEST_FAILED : 0U);
-        const bool is_blocked = (item->guest->ki_events & ~events & KIRIM_GUEST_WRITABLE) != 0;
-        r->blocked_count += is_blocked;
-        item->is_hot = events != 0 || is_blocked;
-        if (events != 0) {
-            ki_guest_ready(item->guest, events);
-            is_any = true;
-        }
+    r->deaf_count += p->is_deaf == 0;
+    p->is_deaf = 1;
+    if (ki_win_rx_is_report(sys_err)) {
+        p->win.report = (struct ki_win_report){
+            .is_there = 1,
+            .peer = p->win.port.remote,
+            .err = ki_win_map(sys_err),
+            .sys_err = sys_err,
+        };
     }
-    return is_any;
 }
 
-/* Notes which guests have recorded something. */
-static void dispatch_guests(struct event_reactor *r)
+static KI_COLD void tell_deaf(struct event_reactor *r)
 {
-    (void)r->win.sys->event_reset(r->events[EVENT_GUESTS]);
-    for (uint32_t i = 0; i < r->guest_count; i++) {
-        struct guest_item *item = &r->guests[i];
-        WSANETWORKEVENTS record;
-        if (r->win.sys->event_enum((SOCKET)item->guest->ki_descriptor, NULL, &record) != 0) {
-            item->has_failed = 1; /* It was closed before it was removed. */
-            item->is_hot = 1;
-        } else if (record.lNetworkEvents != 0) {
-            item->is_hot = 1;
-            item->has_failed |=
-                (record.lNetworkEvents & FD_CONNECT) != 0 && record.iErrorCode[FD_CONNECT_BIT] != 0;
+    for (uint32_t i = EVENT_PORTS; i < EVENTS_MAX; i++) {
+        for (struct event_port *p = r->groups[i]; p != NULL; p = p->next) {
+            if (p->is_deaf != 0) {
+                ki_port_ready(&r->win.reactor, &p->win.port);
+            }
         }
     }
 }
 
 static void dispatch_ports(struct event_reactor *r, uint32_t group)
 {
-    (void)r->win.sys->event_reset(r->events[group]);
     for (struct event_port *p = r->groups[group]; p != NULL; p = p->next) {
         WSANETWORKEVENTS record;
         struct ki_port *port = &p->win.port;
         if (r->win.sys->event_enum((SOCKET)port->descriptor, NULL, &record) != 0) {
-            ki_port_ready(&r->win.reactor, port); /* receive() will say what is wrong */
-            continue;
+            /* receive() will say what is wrong, and so will a send that was blocked: its FD_WRITE
+             * may be in the record that could not be read, and is told once. */
+            ki_port_ready(&r->win.reactor, port);
+            record = (WSANETWORKEVENTS){ .lNetworkEvents = FD_WRITE };
         }
         if ((record.lNetworkEvents & FD_READ) != 0) {
             ki_port_ready(&r->win.reactor, port); /* an error in the record as well */
@@ -415,15 +426,25 @@ static void dispatch_ports(struct event_reactor *r, uint32_t group)
             p->win.is_blocked = 0;
             ki_port_writable(port);
         }
+        if ((record.lNetworkEvents & FD_CLOSE) != 0) {
+            note_deaf(r, p, record.iErrorCode[FD_CLOSE_BIT]);
+        }
     }
 }
 
 static void dispatch(struct event_reactor *r, uint32_t index)
 {
-    if (index == EVENT_WAKE) {
+    (void)r->win.sys->event_reset(r->events[index]);
+    if (r->is_single != 0) {
+        take_wake(r);
+        ki_win_guests_dispatch(&r->win, &r->guests);
+        for (uint32_t i = EVENT_PORTS; i < EVENTS_MAX; i++) {
+            dispatch_ports(r, i);
+        }
+    } else if (index == EVENT_WAKE) {
         take_wake(r);
     } else if (index == EVENT_GUESTS) {
-        dispatch_guests(r);
+        ki_win_guests_dispatch(&r->win, &r->guests);
     } else {
         dispatch_ports(r, index);
     }
@@ -455,30 +476,17 @@ static void tell_fresh(struct event_reactor *r)
     r->fresh = NULL;
 }
 
-/* The time-out for a deadline. */
-static DWORD timeout_for(uint64_t deadline_ns)
-{
-    if (deadline_ns == KIRIM_NEVER) {
-        return WSA_INFINITE;
-    }
-    if (deadline_ns == 0) {
-        return 0;
-    }
-    const uint64_t delay_ns = ki_win_remaining_ns(deadline_ns);
-    const uint64_t delay_ms = delay_ns / NS_PER_MS + (delay_ns % NS_PER_MS != 0);
-    return (DWORD)(delay_ms < MS_MAX ? delay_ms : MS_MAX);
-}
-
 static kirim_err event_wait(struct ki_reactor *reactor, uint64_t deadline_ns)
 {
     struct event_reactor *r = reactor_of(reactor);
     kirim_err err = KIRIM_OK;
     ki_win_rx_take_back(&r->win);
-    const bool has_work = look_at_guests(r) || r->fresh != NULL;
+    bool has_guests = ki_win_guests_look(&r->win, &r->guests);
+    const bool has_work = has_guests || r->fresh != NULL;
     tell_fresh(r);
-    DWORD timeout_ms = has_work ? 0 : timeout_for(deadline_ns);
-    if (r->blocked_count != 0 && timeout_ms > BLOCKED_WAIT_MS) {
-        timeout_ms = BLOCKED_WAIT_MS;
+    DWORD timeout_ms = has_work ? 0 : ki_win_timeout_ms(deadline_ns);
+    if ((r->guests.blocked_count | r->deaf_count) != 0 && timeout_ms > KI_WIN_BLOCKED_WAIT_MS) {
+        timeout_ms = KI_WIN_BLOCKED_WAIT_MS;
     }
     /* The lowest index is told: those behind it are asked, too. */
     uint32_t index = wait_from(r, 0, timeout_ms, &err);
@@ -486,8 +494,14 @@ static kirim_err event_wait(struct ki_reactor *reactor, uint64_t deadline_ns)
         dispatch(r, index);
         index = wait_from(r, index + 1, 0, &err);
     }
-    if (r->guest_count != 0 && !has_work) {
-        (void)look_at_guests(r);
+    if (r->guests.count != 0 && !has_work) {
+        has_guests = ki_win_guests_look(&r->win, &r->guests);
+    }
+    if (r->deaf_count != 0) {
+        tell_deaf(r);
+    }
+    if (has_guests) {
+        signal_host(r); /* they may have it still when the host waits again */
     }
     return err;
 }
@@ -503,6 +517,7 @@ const struct ki_reactor_ops ki_reactor_wsaevent = {
     .port_close = event_port_close,
     .port_buffers = ki_win_port_buffers,
     .port_drops = ki_win_port_drops,
+    .path_mtu = ki_win_path_mtu,
     .set_membership = ki_win_set_membership,
     .set_multicast = ki_win_set_multicast,
     .receive = ki_win_receive,
@@ -510,6 +525,7 @@ const struct ki_reactor_ops ki_reactor_wsaevent = {
     .release = ki_win_release,
     .wait = event_wait,
     .wake = event_wake,
+    .pollable = event_pollable,
     .watch = event_watch,
     .unwatch = event_unwatch,
 };

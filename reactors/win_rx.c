@@ -15,8 +15,11 @@
 #include "win_rx.h"
 
 #include "win.h"
+#include "win_clock.h"
 #include "win_map.h"
 #include "win_socket.h"
+
+#define AGE_NS_MAX UINT64_C(10000000000) /* of an arrival whose time is believed */
 
 enum {
     CACHE_LINE_BYTES = 64,
@@ -124,15 +127,12 @@ static void cut(struct kirim_datagram *d, uint64_t bytes_max)
     }
 }
 
-/* Describes at most `max` datagrams of a port's rest, all of them as one if the port wants that.
- * Returns how many. */
-static uint32_t hand_over_rest(struct ki_win *r, struct ki_win_port *p, struct kirim_datagram *d,
-                               uint32_t max)
+uint32_t ki_win_rx_cut_train(const struct ki_port *port, struct ki_win_rest *rest,
+                             struct kirim_datagram *d, uint32_t max)
 {
-    struct ki_win_rest *rest = &p->rest;
-    const uint64_t bytes_max = p->port.datagram_bytes_max;
+    const uint64_t bytes_max = port->datagram_bytes_max;
     uint32_t count = 0;
-    if (p->port.wants_whole != 0 && rest->segment_bytes <= bytes_max) {
+    if (port->wants_whole != 0 && rest->segment_bytes <= bytes_max) {
         d[0] = rest->like;
         d[0].bytes = rest->bytes;
         d[0].segment_bytes = (uint16_t)rest->segment_bytes;
@@ -149,7 +149,15 @@ static uint32_t hand_over_rest(struct ki_win *r, struct ki_win_port *p, struct k
         cut(&d[count], bytes_max);
         count++;
     }
-    if (rest->offset == rest->bytes) {
+    return count;
+}
+
+/* Describes at most `max` datagrams of a port's rest. Returns how many. */
+static uint32_t hand_over_rest(struct ki_win *r, struct ki_win_port *p, struct kirim_datagram *d,
+                               uint32_t max)
+{
+    const uint32_t count = ki_win_rx_cut_train(&p->port, &p->rest, d, max);
+    if (p->rest.offset == p->rest.bytes) {
         ki_win_rx_forget(r, p);
     }
     return count;
@@ -157,17 +165,9 @@ static uint32_t hand_over_rest(struct ki_win *r, struct ki_win_port *p, struct k
 
 /* ---- receive --------------------------------------------------------------------------------- */
 
-/* What a call said. */
-struct result {
-    int sys_err;    /* 0: a datagram is there */
-    uint32_t bytes; /* of it */
-    bool is_cut;    /* by the slot */
-    WSAMSG msg;     /* as the system has left it; its control data is there, or empty */
-};
-
 /* One datagram into one slot. */
-static struct result receive_one(struct ki_win *r, struct ki_win_port *p,
-                                 const struct ki_win_slot *slot)
+static struct ki_win_result receive_one(struct ki_win *r, struct ki_win_port *p,
+                                        const struct ki_win_slot *slot)
 {
     struct ki_win_rx *rx = &r->rx;
     const bool has_control = (p->has_control | p->is_coalescing) != 0;
@@ -192,11 +192,10 @@ static struct result receive_one(struct ki_win *r, struct ki_win_port *p,
         const int answer = p->calls.receive((SOCKET)p->port.descriptor, &msg, &bytes, NULL, NULL);
         sys_err = answer == 0 ? 0 : WSAGetLastError();
     } while (sys_err == WSAEINTR && ++tries < TRIES_MAX);
-    struct result result = { .sys_err = sys_err, .bytes = bytes, .msg = msg };
+    struct ki_win_result result = { .sys_err = sys_err, .bytes = bytes, .msg = msg };
     if (sys_err == WSAEMSGSIZE) {
-        /* Longer than the buffer, which therefore is full; the count says nothing then (L51). */
         result.sys_err = 0;
-        result.bytes = rx->slot_bytes;
+        result.bytes = ki_win_rx_kept_bytes(msg.dwFlags, bytes, rx->slot_bytes); /* L51 */
         result.is_cut = true;
     }
     if (!has_control || msg.Control.len > sizeof rx->control.words) {
@@ -217,9 +216,9 @@ static KI_COLD void give_up_coalescing(struct ki_win *r, struct ki_win_port *p)
     r->has_coalescing = 0;
 }
 
-/* Makes what came into the last slot the port's rest, if it is a train. */
-static bool keep_train(struct ki_win *r, struct ki_win_port *p, const struct result *result,
-                       const struct kirim_datagram *like)
+/* What came, as a train, if it is one. */
+static bool is_train(struct ki_win *r, struct ki_win_port *p, const struct ki_win_result *result,
+                     const struct kirim_datagram *like, struct ki_win_rest *train)
 {
     const uint32_t segment_bytes = ki_win_control_segment(&result->msg.Control);
     if (segment_bytes == 0 || segment_bytes >= result->bytes) {
@@ -229,25 +228,39 @@ static bool keep_train(struct ki_win *r, struct ki_win_port *p, const struct res
         }
         return false;
     }
-    p->rest = (struct ki_win_rest){
-        .slot = r->rx.slot_next - 1,
+    *train = (struct ki_win_rest){
         .bytes = result->bytes,
         .segment_bytes = segment_bytes,
         .like = *like,
     };
-    *r->rx.last = &p->rest;
-    r->rx.last = &p->rest.next;
     p->port.rx_trains++;
     return true;
 }
 
-/* Describes what came into a slot: one datagram, or as many of a train as fit. Returns how many. */
-static uint32_t take_slot(struct ki_win *r, struct ki_win_port *p, const struct result *result,
-                          struct kirim_datagram *d, uint32_t max)
+/* When a datagram came, in loop time, or 0. The system may count by its own clock, which is the
+ * loop's, or by that of the network card, and does not say which: what is not of the last seconds
+ * is not believed. */
+static uint64_t tell_time(const struct ki_win *r, const WSABUF *control)
 {
-    struct ki_win_slot *slot = &r->rx.slots[r->rx.slot_next++];
-    *d = (struct kirim_datagram){ .data = slot->data, .bytes = result->bytes };
-    ki_win_name_read(&r->rx.name, &d->peer);
+    const uint64_t ticks = ki_win_control_ticks(control);
+    if (ticks == 0) {
+        return 0;
+    }
+    const uint64_t now_ns = ki_win_now();
+    const uint64_t time_ns = ki_win_time_of(ticks);
+    const uint64_t turn_ns = r->reactor.turn_ns;
+    if (time_ns > now_ns || now_ns - time_ns > AGE_NS_MAX) {
+        return 0;
+    }
+    return turn_ns != 0 && turn_ns < time_ns ? turn_ns : time_ns;
+}
+
+bool ki_win_rx_describe(struct ki_win *r, struct ki_win_port *p, const struct ki_win_result *result,
+                        const struct ki_win_slot_view *at, struct kirim_datagram *d,
+                        struct ki_win_rest *train)
+{
+    *d = (struct kirim_datagram){ .data = at->data, .bytes = result->bytes };
+    ki_win_name_read(at->name, &d->peer);
     if (kirim_addr_family(&d->peer) == KIRIM_FAMILY_NONE) {
         d->peer = p->port.remote; /* The name is promised to unconnected sockets only (WSAMSG). */
     }
@@ -255,31 +268,48 @@ static uint32_t take_slot(struct ki_win *r, struct ki_win_port *p, const struct 
         kirim_addr_set_port(&d->peer, 0);
     }
     if (p->has_control != 0) {
-        ki_win_control_read(&result->msg, &p->port.local, &slot->arrival, d);
-    }
-    if (p->is_coalescing != 0) {
-        const struct kirim_datagram like = *d;
-        if (keep_train(r, p, result, &like)) {
-            return hand_over_rest(r, p, d, max);
+        ki_win_control_read(&result->msg, &p->port.local, at->arrival, d);
+        if (p->has_times != 0) {
+            at->arrival->time_ns = tell_time(r, &result->msg.Control);
         }
+    }
+    if (p->is_coalescing != 0 && is_train(r, p, result, d, train)) {
+        return true;
     }
     if (result->is_cut) {
         d->flags |= KIRIM_RX_TRUNCATED;
     }
     cut(d, p->port.datagram_bytes_max);
-    return 1;
+    return false;
 }
 
-/* Whether an error of a receive is that of an earlier send, so that the next receive may succeed
- * (L44, L45). */
-static bool is_report(int sys_err)
+/* Describes what came into a slot: one datagram, or as many of a train as fit, of which the others
+ * are the port's rest. Returns how many. */
+static uint32_t take_slot(struct ki_win *r, struct ki_win_port *p,
+                          const struct ki_win_result *result, struct kirim_datagram *d,
+                          uint32_t max)
+{
+    struct ki_win_slot *slot = &r->rx.slots[r->rx.slot_next];
+    const struct ki_win_slot_view at = { slot->data, &r->rx.name, &slot->arrival };
+    struct ki_win_rest train;
+    r->rx.slot_next++;
+    if (!ki_win_rx_describe(r, p, result, &at, d, &train)) {
+        return 1;
+    }
+    train.slot = r->rx.slot_next - 1;
+    p->rest = train;
+    *r->rx.last = &p->rest;
+    r->rx.last = &p->rest.next;
+    return hand_over_rest(r, p, d, max);
+}
+
+bool ki_win_rx_is_report(int sys_err)
 {
     return sys_err == WSAECONNRESET || sys_err == WSAENETRESET || sys_err == WSAECONNREFUSED ||
            sys_err == WSAENETUNREACH || sys_err == WSAEHOSTUNREACH;
 }
 
-/* Tells an error of a receive, or does not if there simply was nothing. */
-static KI_COLD void tell_error(struct ki_win_port *p, int sys_err, const union ki_win_name *name)
+KI_COLD void ki_win_rx_tell_error(struct ki_win_port *p, int sys_err, const union ki_win_name *name)
 {
     struct kirim_addr peer = { { 0, 0, 0 } };
     if (sys_err == WSAEWOULDBLOCK) {
@@ -293,11 +323,10 @@ static KI_COLD void tell_error(struct ki_win_port *p, int sys_err, const union k
     p->port.rx_error.origin = KIRIM_ORIGIN_NONE;
     p->port.rx_error.icmp_type = 0;
     p->port.rx_error.icmp_code = 0;
-    p->port.rx_flags |= KI_RX_ERROR | (is_report(sys_err) ? (uint64_t)KI_RX_MORE : 0);
+    p->port.rx_flags |= KI_RX_ERROR | (ki_win_rx_is_report(sys_err) ? (uint64_t)KI_RX_MORE : 0);
 }
 
-/* Tells what a send has heard of an earlier one, if this receive has not heard anything itself. */
-static KI_COLD void tell_report(struct ki_win_port *p)
+KI_COLD void ki_win_rx_tell_report(struct ki_win_port *p)
 {
     if ((p->port.rx_flags & KI_RX_ERROR) != 0) {
         p->port.rx_flags |= KI_RX_MORE;
@@ -305,7 +334,7 @@ static KI_COLD void tell_report(struct ki_win_port *p)
     }
     union ki_win_name nobody;
     memset(&nobody, 0, sizeof nobody);
-    tell_error(p, p->report.sys_err, &nobody);
+    ki_win_rx_tell_error(p, p->report.sys_err, &nobody);
     p->port.rx_error.peer = p->report.peer;
     p->port.rx_error.err = p->report.err;
     p->report.is_there = 0;
@@ -321,9 +350,9 @@ static uint32_t receive(struct ki_win *r, struct ki_win_port *p, struct kirim_da
             p->port.rx_flags |= KI_RX_MORE | KI_RX_STARVED;
             return count;
         }
-        const struct result result = receive_one(r, p, &rx->slots[rx->slot_next]);
+        const struct ki_win_result result = receive_one(r, p, &rx->slots[rx->slot_next]);
         if (result.sys_err != 0) {
-            tell_error(p, result.sys_err, &rx->name);
+            ki_win_rx_tell_error(p, result.sys_err, &rx->name);
             return count;
         }
         count += take_slot(r, p, &result, &d[count], max - count);
@@ -339,7 +368,7 @@ uint32_t ki_win_receive(struct ki_reactor *reactor, struct ki_port *port, struct
     port->rx_flags = 0;
     const uint32_t count = receive((struct ki_win *)reactor, p, d, max);
     if (p->report.is_there != 0) {
-        tell_report(p);
+        ki_win_rx_tell_report(p);
     }
     return count;
 }

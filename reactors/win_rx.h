@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Receiving, for the Windows readiness reactors: WSARecvMsg, once for each datagram, and its slots.
+ * Receiving, for the Windows readiness reactors: WSARecvMsg, once for each datagram, and its slots;
+ * and what all Windows reactors make of its answer.
  *
  * Both overlapped pointers are NULL, so that a call never leaves anything behind. Loop thread.
  * Sources: LPFN_WSARECVMSG, "IPPROTO_UDP socket options" (UDP_RECV_MAX_COALESCED_SIZE).
@@ -54,6 +55,51 @@ void ki_win_rx_take_back(struct ki_win *r);
 
 /* Forgets the rest of a port that is closed. */
 void ki_win_rx_forget(struct ki_win *r, struct ki_win_port *p);
+
+/* What a receive has said. */
+struct ki_win_result {
+    int sys_err;    /* 0: a datagram is there */
+    uint32_t bytes; /* of it */
+    bool is_cut;    /* by the slot */
+    WSAMSG msg;     /* as the system has left it; its control data is there, or empty */
+};
+
+/* Bytes of a datagram that did not fit (WSAEMSGSIZE): the buffer is full, whatever the count says.
+ * If it was the control data that did not fit, the datagram may be shorter: only the count tells,
+ * and a count of 0 is honest, where the bytes behind it may be anybody's. */
+static inline uint32_t ki_win_rx_kept_bytes(DWORD msg_flags, DWORD count, uint32_t buffer_bytes)
+{
+    const bool is_control = (msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == MSG_CTRUNC;
+    return is_control && count < buffer_bytes ? count : buffer_bytes;
+}
+
+/* Where it has put what came. */
+struct ki_win_slot_view {
+    uint8_t *data;
+    const union ki_win_name *name;
+    struct kirim_arrival *arrival; /* filled here, and lent with the datagram */
+};
+
+/* Describes what came. True: it is a train, described by `train`, of which nothing has been handed
+ * over. */
+bool ki_win_rx_describe(struct ki_win *r, struct ki_win_port *p, const struct ki_win_result *result,
+                        const struct ki_win_slot_view *at, struct kirim_datagram *d,
+                        struct ki_win_rest *train);
+
+/* Describes at most `max` of a train's next datagrams, all of them as one if the port wants that.
+ * Returns how many. */
+uint32_t ki_win_rx_cut_train(const struct ki_port *port, struct ki_win_rest *rest,
+                             struct kirim_datagram *d, uint32_t max);
+
+/* Whether an error of a receive is that of an earlier send, so that the next receive may succeed
+ * (L44, L45). */
+bool ki_win_rx_is_report(int sys_err);
+
+/* Tells an error of a receive, or does not if there simply was nothing. */
+void ki_win_rx_tell_error(struct ki_win_port *p, int sys_err, const union ki_win_name *name);
+
+/* Tells what a send has heard of an earlier one, if this receive has not heard anything itself. */
+void ki_win_rx_tell_report(struct ki_win_port *p);
 
 /* Member of struct ki_reactor_ops. */
 uint32_t ki_win_receive(struct ki_reactor *reactor, struct ki_port *port, struct kirim_datagram *d,

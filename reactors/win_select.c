@@ -15,6 +15,7 @@
 #include "builtin.h"
 #include "win.h"
 #include "win_guest.h"
+#include "win_mtu.h"
 #include "win_multicast.h"
 #include "win_socket.h"
 #include "win_tx.h"
@@ -449,6 +450,7 @@ const struct ki_reactor_ops ki_reactor_select = {
     .port_close = select_port_close,
     .port_buffers = ki_win_port_buffers,
     .port_drops = ki_win_port_drops,
+    .path_mtu = ki_win_path_mtu,
     .set_membership = ki_win_set_membership,
     .set_multicast = ki_win_set_multicast,
     .receive = ki_win_receive,

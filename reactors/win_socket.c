@@ -12,6 +12,7 @@
 #include "win_socket.h"
 
 #include "win_map.h"
+#include "win_mtu.h"
 
 #include <limits.h>
 
@@ -22,8 +23,7 @@ enum {
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-/* Some options are told as a single byte: the others are zero then. */
-static int get_option(const struct ki_win *r, SOCKET s, int level, int name, DWORD *value)
+int ki_win_option_get(const struct ki_win *r, SOCKET s, int level, int name, DWORD *value)
 {
     int bytes = sizeof *value;
     *value = 0;
@@ -36,12 +36,12 @@ static void save_option(const struct ki_win *r, struct ki_win_setup *setup, int 
 {
     struct ki_win_saved_option old = { level, name, 0 };
     if (setup->is_adopted && setup->saved_count < KI_WIN_SAVED_OPTIONS_MAX &&
-        get_option(r, setup->s, level, name, &old.value) == 0) {
+        ki_win_option_get(r, setup->s, level, name, &old.value) == 0) {
         setup->saved[setup->saved_count++] = old;
     }
 }
 
-static int set_option(const struct ki_win *r, struct ki_win_setup *setup, int level, int name,
+int ki_win_option_set(const struct ki_win *r, struct ki_win_setup *setup, int level, int name,
                       DWORD value)
 {
     save_option(r, setup, level, name);
@@ -62,7 +62,7 @@ static kirim_err set_buffer(const struct ki_win *r, struct ki_win_setup *setup, 
                             uint32_t bytes)
 {
     if (bytes != 0 &&
-        set_option(r, setup, SOL_SOCKET, name, bytes < INT_MAX ? bytes : INT_MAX) != 0) {
+        ki_win_option_set(r, setup, SOL_SOCKET, name, bytes < INT_MAX ? bytes : INT_MAX) != 0) {
         return ki_win_failed(r->reactor.loop, "setsockopt: buffer size");
     }
     return KIRIM_OK;
@@ -75,11 +75,13 @@ static kirim_err set_sharing(const struct ki_win *r, struct ki_win_setup *setup)
 {
     const bool is_shared = (setup->options->flags & KIRIM_ENDPOINT_SHARE_PORT) != 0;
     DWORD was_shared;
-    if (setup->is_adopted && get_option(r, setup->s, SOL_SOCKET, SO_REUSEADDR, &was_shared) == 0 &&
+    if (setup->is_adopted &&
+        ki_win_option_get(r, setup->s, SOL_SOCKET, SO_REUSEADDR, &was_shared) == 0 &&
         was_shared != 0) {
         return KIRIM_OK;
     }
-    if (set_option(r, setup, SOL_SOCKET, is_shared ? SO_REUSEADDR : SO_EXCLUSIVEADDRUSE, 1) != 0) {
+    if (ki_win_option_set(r, setup, SOL_SOCKET, is_shared ? SO_REUSEADDR : SO_EXCLUSIVEADDRUSE,
+                          1) != 0) {
         return ki_win_failed(r->reactor.loop, is_shared ? "setsockopt: SO_REUSEADDR"
                                                         : "setsockopt: SO_EXCLUSIVEADDRUSE");
     }
@@ -92,7 +94,8 @@ static kirim_err set_options(const struct ki_win *r, const struct ki_win_port *p
     const struct kirim_endpoint_options *o = setup->options;
     if (!setup->is_bound) {
         const bool is_alone = (o->flags & KIRIM_ENDPOINT_DUAL_STACK) == 0;
-        if (p->is_ipv6 != 0 && set_option(r, setup, IPPROTO_IPV6, IPV6_V6ONLY, is_alone) != 0) {
+        if (p->is_ipv6 != 0 &&
+            ki_win_option_set(r, setup, IPPROTO_IPV6, IPV6_V6ONLY, is_alone) != 0) {
             return ki_win_failed(r->reactor.loop, "setsockopt: IPV6_V6ONLY");
         }
         const kirim_err err = set_sharing(r, setup);
@@ -102,7 +105,7 @@ static kirim_err set_options(const struct ki_win *r, const struct ki_win_port *p
     }
     /* Of IPv6 sockets too: it holds for the IPv4 that a dual-stack socket sends (L76). */
     if ((o->flags & KIRIM_ENDPOINT_BROADCAST) != 0 &&
-        set_option(r, setup, SOL_SOCKET, SO_BROADCAST, 1) != 0) {
+        ki_win_option_set(r, setup, SOL_SOCKET, SO_BROADCAST, 1) != 0) {
         return ki_win_failed(r->reactor.loop, "setsockopt: SO_BROADCAST");
     }
     const kirim_err err = set_buffer(r, setup, SO_RCVBUF, o->receive_buffer_bytes);
@@ -136,12 +139,27 @@ static void set_control_options(const struct ki_win *r, struct ki_win_port *p,
         { IPPROTO_IPV6, IPV6_HOPLIMIT, wants_all && is_ipv6 },
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        if (wanted[i].is_wanted && set_option(r, setup, wanted[i].level, wanted[i].name, 1) != 0) {
+        if (wanted[i].is_wanted &&
+            ki_win_option_set(r, setup, wanted[i].level, wanted[i].name, 1) != 0) {
             ki_log(r->reactor.loop, KIRIM_LOG_DEBUG, "setsockopt: receive control data",
                    WSAGetLastError());
         }
     }
     p->has_control = 1;
+}
+
+/* Has arrivals tell when they came, where the caller wants to know and the system has that, and its
+ * administrator has switched it on. */
+static void set_times(const struct ki_win *r, struct ki_win_port *p,
+                      const struct ki_win_setup *setup)
+{
+    struct ki_win_timestamping config = { .flags = KI_TIMESTAMPING_FLAG_RX };
+    DWORD bytes = 0;
+    if ((setup->options->flags & KIRIM_ENDPOINT_RECEIVE_CONTROL) == 0 || p->port.is_raw != 0) {
+        return;
+    }
+    p->has_times = r->sys->ioctl(setup->s, KI_SIO_TIMESTAMPING, &config, sizeof config, NULL, 0,
+                                 &bytes, NULL, NULL) == 0;
 }
 
 /* Whether a "port unreachable" and a "time to live expired" that come in are told: by an error of
@@ -168,8 +186,9 @@ static void set_offloads(const struct ki_win *r, struct ki_win_port *p, struct k
     DWORD value;
     p->port.tx_segments_max = p->port.is_raw == 0 ? r->segments_max : 1;
     if (setup->is_adopted &&
-        get_option(r, setup->s, IPPROTO_UDP, KI_UDP_SEND_MSG_SIZE, &value) == 0 && value != 0) {
-        (void)set_option(r, setup, IPPROTO_UDP, KI_UDP_SEND_MSG_SIZE, 0);
+        ki_win_option_get(r, setup->s, IPPROTO_UDP, KI_UDP_SEND_MSG_SIZE, &value) == 0 &&
+        value != 0) {
+        (void)ki_win_option_set(r, setup, IPPROTO_UDP, KI_UDP_SEND_MSG_SIZE, 0);
     }
     /* Only where the largest datagram is declared can bytes without their size be told from a
      * datagram (L21). */
@@ -177,12 +196,13 @@ static void set_offloads(const struct ki_win *r, struct ki_win_port *p, struct k
                            p->port.is_raw == 0 &&
                            p->port.datagram_bytes_max < DATAGRAM_BYTES_UNDECLARED;
     if (is_wanted) {
-        p->is_coalescing = set_option(r, setup, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE,
-                                      COALESCED_BYTES_MAX) == 0;
+        p->is_coalescing = ki_win_option_set(r, setup, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE,
+                                             COALESCED_BYTES_MAX) == 0;
     } else if (setup->is_adopted &&
-               get_option(r, setup->s, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE, &value) == 0 &&
+               ki_win_option_get(r, setup->s, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE,
+                                 &value) == 0 &&
                value != 0) {
-        (void)set_option(r, setup, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE, 0);
+        (void)ki_win_option_set(r, setup, IPPROTO_UDP, KI_UDP_RECV_MAX_COALESCED_SIZE, 0);
     }
 }
 
@@ -252,7 +272,7 @@ static kirim_err inspect_socket(const struct ki_win *r, struct ki_win_port *p,
     int info_bytes = sizeof info;
     struct kirim_addr local;
     DWORD type;
-    if (get_option(r, setup->s, SOL_SOCKET, SO_TYPE, &type) != 0) {
+    if (ki_win_option_get(r, setup->s, SOL_SOCKET, SO_TYPE, &type) != 0) {
         return ki_win_failed(loop, "adopt: getsockopt SO_TYPE");
     }
     if (type != SOCK_DGRAM && type != SOCK_RAW) {
@@ -308,15 +328,13 @@ kirim_err ki_win_socket_open(struct ki_win *r, struct ki_win_port *p,
                              const struct kirim_endpoint_options *options,
                              struct ki_win_setup *setup)
 {
-    const uint32_t missing =
-        KIRIM_ENDPOINT_TXTIME | KIRIM_ENDPOINT_DONT_FRAGMENT | KIRIM_ENDPOINT_PROBE_MTU;
     *setup = (struct ki_win_setup){
         .options = options,
         .s = INVALID_SOCKET,
         .is_connecting = kirim_addr_family(&options->peer) != KIRIM_FAMILY_NONE,
     };
     p->port.descriptor = KIRIM_NO_DESCRIPTOR;
-    if ((options->flags & missing) != 0) {
+    if ((options->flags & KIRIM_ENDPOINT_TXTIME) != 0) {
         return KIRIM_EOPNOTSUPP;
     }
     const kirim_err err = (options->flags & KIRIM_ENDPOINT_ADOPT) != 0 ? adopt_socket(r, p, setup)
@@ -402,7 +420,7 @@ static kirim_err learn_local(const struct ki_win *r, struct ki_win_port *p,
     DWORD is_alone;
     p->port.is_dual_stack =
         setup->is_adopted && p->is_ipv6 != 0 && kirim_addr_is_wildcard(&p->port.local) &&
-        get_option(r, setup->s, IPPROTO_IPV6, IPV6_V6ONLY, &is_alone) == 0 && is_alone == 0;
+        ki_win_option_get(r, setup->s, IPPROTO_IPV6, IPV6_V6ONLY, &is_alone) == 0 && is_alone == 0;
     return KIRIM_OK;
 }
 
@@ -429,7 +447,12 @@ kirim_err ki_win_socket_bind(struct ki_win *r, struct ki_win_port *p, struct ki_
     if (err < 0) {
         return err;
     }
+    err = ki_win_mtu_open(r, p, setup);
+    if (err < 0) {
+        return err;
+    }
     set_control_options(r, p, setup, wants_local(r, setup));
+    set_times(r, p, setup);
     set_offloads(r, p, setup);
     set_reports(r, setup);
     err = bind_and_connect(r, p, setup);
@@ -475,8 +498,8 @@ kirim_err ki_win_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
     const SOCKET s = (SOCKET)port->descriptor;
     DWORD receive;
     DWORD send;
-    if (get_option(r, s, SOL_SOCKET, SO_RCVBUF, &receive) != 0 ||
-        get_option(r, s, SOL_SOCKET, SO_SNDBUF, &send) != 0) {
+    if (ki_win_option_get(r, s, SOL_SOCKET, SO_RCVBUF, &receive) != 0 ||
+        ki_win_option_get(r, s, SOL_SOCKET, SO_SNDBUF, &send) != 0) {
         return ki_win_map(WSAGetLastError());
     }
     *receive_bytes = receive;

@@ -41,6 +41,15 @@ struct ki_win_setup {
  * INVALID_SOCKET, and the last error says why. */
 SOCKET ki_win_socket_make(const struct ki_win *r, int family);
 
+/* Reads an option: 0, or -1 and the last error. Some are told as a single byte: the others are zero
+ * then. */
+int ki_win_option_get(const struct ki_win *r, SOCKET s, int level, int name, DWORD *value);
+
+/* Sets an option of a port that is being opened, and notes what it was if the socket is adopted: 0,
+ * or -1 and the last error. */
+int ki_win_option_set(const struct ki_win *r, struct ki_win_setup *setup, int level, int name,
+                      DWORD value);
+
 /* Has no call of the socket wait: 0, or -1 and the last error. It cannot be asked whether they did.
  */
 int ki_win_socket_unblock(const struct ki_win *r, SOCKET s);

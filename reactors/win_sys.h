@@ -50,7 +50,17 @@ struct ki_win_sys {
     DWORD(WSAAPI *event_wait)
     (DWORD count, const WSAEVENT *events, BOOL all, DWORD timeout_ms, BOOL alertable);
 
+    /* Overlapped operations, and the thread that their routines run in. */
+    BOOL(WINAPI *cancel_io_ex)(HANDLE handle, LPOVERLAPPED overlapped);
+    DWORD(WINAPI *sleep_ex)(DWORD timeout_ms, BOOL alertable);
+    DWORD(WINAPI *queue_user_apc)(PAPCFUNC routine, HANDLE thread, ULONG_PTR context);
+    DWORD(WINAPI *wait_for_single_object)(HANDLE handle, DWORD timeout_ms);
+
     /* Handles. */
+    BOOL(WINAPI *duplicate_handle)
+    (HANDLE from_process, HANDLE from, HANDLE to_process, LPHANDLE to, DWORD access, BOOL inherit,
+     DWORD options);
+    BOOL(WINAPI *close_handle)(HANDLE handle);
     BOOL(WINAPI *get_handle_information)(HANDLE handle, LPDWORD flags);
     BOOL(WINAPI *set_handle_information)(HANDLE handle, DWORD mask, DWORD flags);
 };
@@ -70,5 +80,9 @@ struct ki_win_calls {
 /* Fetches both from the provider of a socket. False, and the last error says why: it has not both.
  */
 bool ki_win_calls_fetch(const struct ki_win_sys *sys, SOCKET s, struct ki_win_calls *out);
+
+/* Whether a socket was made without WSA_FLAG_OVERLAPPED: its calls wait, and ask for no routine
+ * (S51). False also where the system does not tell. */
+bool ki_win_is_synchronous(SOCKET s);
 
 #endif

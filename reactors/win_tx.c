@@ -9,6 +9,8 @@
 #include "win_tx.h"
 
 #include "win_map.h"
+#include "win_mtu.h"
+#include "win_socket.h"
 
 bool ki_win_tx_is_stale(struct ki_win_port *p, int sys_err)
 {
@@ -27,10 +29,10 @@ bool ki_win_tx_is_stale(struct ki_win_port *p, int sys_err)
     return true;
 }
 
-/* Says why an entry was refused. When the system is full the reactor must be able to tell when it
- * no longer is; if it cannot, waiting would be for ever, and the honest answer is "no buffers". */
-static KI_COLD void note_refusal(struct ki_win *r, struct ki_win_port *p, int sys_err,
-                                 uint32_t entries, struct ki_refusal *why)
+/* When the system is full the reactor must be able to tell when it no longer is; if it cannot,
+ * waiting would be for ever, and the honest answer is "no buffers". */
+KI_COLD void ki_win_tx_refuse(struct ki_win *r, struct ki_win_port *p, int sys_err,
+                              uint32_t entries, struct ki_refusal *why)
 {
     *why = (struct ki_refusal){
         .err = ki_win_map(sys_err),
@@ -50,10 +52,8 @@ static KI_COLD void note_refusal(struct ki_win *r, struct ki_win_port *p, int sy
     }
 }
 
-/* Sends the message in r->tx: 0, or the system's code. */
-static int send_message(struct ki_win *r, struct ki_win_port *p)
+int ki_win_tx_send(struct ki_win_port *p, struct ki_win_out *out)
 {
-    struct ki_win_out *out = &r->tx;
     DWORD sent = 0;
     int sys_err;
     do {
@@ -66,6 +66,59 @@ static int send_message(struct ki_win *r, struct ki_win_port *p)
     return sys_err;
 }
 
+/* Whether an address is none of this host: whoever binds to it is told so. */
+static bool is_foreign(const struct ki_win *r, const struct kirim_addr *addr, uint32_t ifindex)
+{
+    const bool is_ipv6 = kirim_addr_family(addr) == KIRIM_IPV6;
+    struct kirim_addr host = *addr;
+    union ki_win_name name;
+    kirim_addr_set_port(&host, 0);
+    const int bytes = ki_win_name_write(&name, &host, is_ipv6);
+    /* Where it has a meaning: elsewhere it breaks the bind (L43). */
+    if (is_ipv6 && ifindex != 0 && IN6_IS_ADDR_LINKLOCAL(&name.ipv6.sin6_addr)) {
+        name.ipv6.sin6_scope_id = ifindex;
+    }
+    const SOCKET s = ki_win_socket_make(r, is_ipv6 ? AF_INET6 : AF_INET);
+    if (s == INVALID_SOCKET) {
+        return false;
+    }
+    const bool answer =
+        r->sys->bind(s, &name.any, bytes) != 0 && WSAGetLastError() == WSAEADDRNOTAVAIL;
+    (void)r->sys->close(s);
+    return answer;
+}
+
+KI_COLD void ki_win_tx_explain(const struct ki_win *r, const struct ki_win_port *p,
+                               const struct ki_entry *e, struct ki_refusal *why)
+{
+    const bool has_peer = kirim_addr_family(&e->peer) != KIRIM_FAMILY_NONE;
+    const bool has_source =
+        e->control != NULL && kirim_addr_family(&e->control->source) != KIRIM_FAMILY_NONE;
+    const struct kirim_addr *dest = has_peer ? &e->peer : &p->port.remote;
+    const struct kirim_addr *source = has_source ? &e->control->source : &p->port.local;
+    const bool may_be_source = why->sys_err == WSAEINVAL || why->sys_err == WSAENETUNREACH ||
+                               why->sys_err == WSAEHOSTUNREACH || why->sys_err == WSAEADDRNOTAVAIL;
+    if (!may_be_source || why->is_stale != 0 || kirim_addr_family(source) == KIRIM_FAMILY_NONE ||
+        kirim_addr_is_wildcard(source)) {
+        return;
+    }
+    if (kirim_addr_is_loopback(source)) {
+        why->err = kirim_addr_is_loopback(dest) ? why->err : KIRIM_ENETUNREACH;
+    } else if (is_foreign(r, source, e->control != NULL ? e->control->ifindex : 0)) {
+        why->err = KIRIM_EADDRNOTAVAIL;
+    }
+}
+
+bool ki_win_tx_set_fragments(struct ki_win *r, struct ki_win_port *p, const struct ki_entry *e,
+                             struct ki_refusal *why)
+{
+    const kirim_err err = ki_win_mtu_set(r, p, e);
+    if (err < 0) {
+        *why = (struct ki_refusal){ .err = err, .sys_err = WSAGetLastError(), .entries = 1 };
+    }
+    return err == KIRIM_OK;
+}
+
 uint32_t ki_win_submit(struct ki_reactor *reactor, struct ki_port *port, struct ki_entry *e,
                        uint32_t n, struct ki_refusal *why)
 {
@@ -73,10 +126,14 @@ uint32_t ki_win_submit(struct ki_reactor *reactor, struct ki_port *port, struct 
     struct ki_win_port *p = (struct ki_win_port *)port;
     uint32_t done = 0;
     while (done < n) {
+        if (ki_win_mtu_is_due(p, &e[done]) && !ki_win_tx_set_fragments(r, p, &e[done], why)) {
+            return done;
+        }
         ki_win_encode(&r->tx, r->tx_bufs, p, &e[done], n - done);
-        const int sys_err = send_message(r, p);
+        const int sys_err = ki_win_tx_send(p, &r->tx);
         if (sys_err != 0) {
-            note_refusal(r, p, sys_err, r->tx.entries, why);
+            ki_win_tx_refuse(r, p, sys_err, r->tx.entries, why);
+            ki_win_tx_explain(r, p, &e[done], why);
             return done;
         }
         port->tx_trains += r->tx.is_train;

@@ -117,7 +117,8 @@ enum {
      * system knows is KIRIM_EMSGSIZE. Needs KIRIM_CAP_DONT_FRAGMENT. */
     KIRIM_ENDPOINT_DONT_FRAGMENT = 8192,
     /** The same, for protocols that find the path MTU out by themselves (RFC 8899): of what the
-     * system knows only the MTU of its own interface is a limit. Not both. */
+     * system knows only the MTU of its own interface is a limit. Not both. Needs KIRIM_CAP_PATH_MTU
+     * too. */
     KIRIM_ENDPOINT_PROBE_MTU = 16384,
     /** The system keeps the not-before times (SO_TXTIME on CLOCK_MONOTONIC), not the loop. Say it
      * only if every route that is used has the queue "fq", the one that keeps times of this clock:
@@ -426,7 +427,7 @@ KIRIM_API kirim_err kirim_endpoint_buffers(const struct kirim_endpoint *ep, uint
  * @retval KIRIM_OK           Written.
  * @retval KIRIM_EINVAL       NULL endpoint or `out`, or a family that the endpoint cannot send to.
  * @retval KIRIM_ENOTCONN     No peer, and the endpoint is not connected.
- * @retval KIRIM_EOPNOTSUPP   The reactor cannot tell.
+ * @retval KIRIM_EOPNOTSUPP   The reactor cannot tell (KIRIM_CAP_PATH_MTU).
  * @retval KIRIM_ENETUNREACH  No route to the peer.
  * @retval KIRIM_EACCES       A broadcast address.
  * @retval KIRIM_EMFILE       Out of descriptors.

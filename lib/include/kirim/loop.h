@@ -28,8 +28,7 @@ enum {
     KIRIM_CAP_SOURCE = 1 << 6,     /**< Source address and interface per message, and as arrived. */
     KIRIM_CAP_ECN = 1 << 7,        /**< ECN and DSCP per message, and as arrived. */
     KIRIM_CAP_TTL = 1 << 8,        /**< Time to live per message, and as arrived. */
-    KIRIM_CAP_DONT_FRAGMENT = 1 << 9, /**< Don't-fragment per message and per endpoint, path MTU
-                                           probing. */
+    KIRIM_CAP_DONT_FRAGMENT = 1 << 9, /**< Don't-fragment per message and per endpoint. */
     KIRIM_CAP_TRAINS = 1 << 10,       /**< Segmentation offload: equal-sized datagrams to one peer
                                            leave as one train. */
     KIRIM_CAP_PACING = 1 << 11,       /**< Not-before times: kept by the loop on every reactor. */
@@ -39,7 +38,13 @@ enum {
     KIRIM_CAP_COALESCED = 1 << 15,    /**< Receive offload: trains arrive in one piece. */
     KIRIM_CAP_ERRORS = 1 << 16,       /**< Network errors of unconnected endpoints name their
                                            peer. */
-    KIRIM_CAP_MULTICAST = 1 << 17     /**< Groups can be joined, kirim/multicast.h. */
+    KIRIM_CAP_MULTICAST = 1 << 17,    /**< Groups can be joined, kirim/multicast.h. */
+    KIRIM_CAP_PATH_MTU = 1 << 18,     /**< kirim_endpoint_path_mtu() tells, and
+                                           KIRIM_ENDPOINT_PROBE_MTU is honoured. */
+    KIRIM_CAP_TIME = 1 << 19,         /**< Arrivals tell their time, KIRIM_ENDPOINT_RECEIVE_CONTROL.
+                                           Without it some may. */
+    KIRIM_CAP_DROPS = 1 << 20         /**< What found the receive buffer full is counted,
+                                           KIRIM_DROP_RECEIVE_FULL. */
 };
 
 /** How grave a log line is. */

@@ -104,7 +104,7 @@ enum {
 struct kirim_arrival {
     struct kirim_addr local; /**< Address it was sent to; its port is the endpoint's. */
     uint64_t time_ns;        /**< When the system got it, in loop time and never later than
-                                kirim_loop_now(); or 0. */
+                                kirim_loop_now(); or 0 (KIRIM_CAP_TIME). */
     uint32_t ifindex;        /**< Interface it came in by, or 0. */
     uint32_t ttl;            /**< Time to live or hop limit, or 0. */
     uint32_t dscp;           /**< 0..63; 0 also if the system did not tell. */

@@ -30,7 +30,7 @@ enum {
     KIRIM_DROP_NO_MEMORY = 11,  /**< Lent bytes had to be kept, and there was no memory for it. */
     KIRIM_DROP_SYSTEM = 12,     /**< Any other error of the system. */
     /** Arrived, but the receive buffer was full; counted by the system, to which a coalesced train
-     *  is one. */
+     *  is one. Without KIRIM_CAP_DROPS it does not tell, and 0 says nothing. */
     KIRIM_DROP_RECEIVE_FULL = 13,
     KIRIM_DROP_COUNT = 14, /**< How many reasons this header knows. */
     KIRIM_DROP_ROOM = 32   /**< How many there will ever be. */
