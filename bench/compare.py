@@ -188,7 +188,8 @@ def parse_contestant(text, bin_dir):
 def run_server(args, command, peers, size, other_end):
     """One run of an echo or a sink: it serves until its load has ended."""
     shape = ["--peers", str(peers), "--size", str(size), "--seconds", str(args.seconds)]
-    with Child([*command, "--port", "0"], args.server_cpu) as server:
+    limit = ["--seconds", str(args.seconds + 1)] if args.timed else []
+    with Child([*command, "--port", "0", *limit], args.server_cpu) as server:
         port = server.wait_ready()
         if not port or port == "0":
             raise BenchError(f"{server.command}: READY names no port")
@@ -201,7 +202,7 @@ def run_server(args, command, peers, size, other_end):
         with Child([*load, "--dest-port", port, *shape], args.load_cpu) as generator:
             generator.wait_ready()
             made = generator.wait_result(args.seconds)
-        return server.stop(), made
+        return server.wait_result(1) if args.timed else server.stop(), made
 
 
 def run_source(args, command, peers, size):
@@ -344,6 +345,8 @@ def parse_args():
     parser.add_argument("--bin-dir", default=default_bin, help="where the programs are")
     parser.add_argument("--server-cpu", type=int, default=0, help="the contestants' CPU")
     parser.add_argument("--load-cpu", type=int, default=1, help="their other ends' CPU")
+    parser.add_argument("--timed", action="store_true",
+                        help="servers end by --seconds, for those that no signal reaches")
     parser.add_argument("--json", metavar="FILE", help="also write every run to FILE")
     args = parser.parse_args()
     if not 1 <= args.seconds <= 600 or not 1 <= args.repetitions <= 1000:

@@ -43,6 +43,7 @@ static void write_line(const struct cli *cli, const char *format, va_list argume
     line[len] = '\n';
     line[len + 1] = '\0';
     (void)fputs(line, stderr);
+    (void)fflush(stderr); /* unbuffered by the standard, but not in every C runtime */
 }
 
 void cli_say(const struct cli *cli, const char *format, ...)
