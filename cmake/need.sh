@@ -113,6 +113,7 @@ want_for_windows() {
     want gcc-mingw-w64-x86-64-win32 "compiles kirim for Windows" \
         command -v x86_64-w64-mingw32-gcc-win32
     want wine "runs the tests for Windows" wine --version
+    want iproute2 "makes a network slow for some of them" test -x /usr/sbin/tc
 }
 
 can_test_windows() {

@@ -38,6 +38,7 @@ function(kirim_add_suite name)
         "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/reactors")
     target_link_libraries(${target} PRIVATE
         ${arg_LIBS} kirim_internals kirim_testable kirim_check)
+    set_property(GLOBAL APPEND PROPERTY KIRIM_SUITES ${target})
     add_test(NAME ${name} COMMAND ${target} ${arg_ARGS})
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}")

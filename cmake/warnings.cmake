@@ -3,6 +3,10 @@
 # The warnings that kirim's own targets hold for. gcc 12 and clang 14 know all of them.
 
 function(kirim_set_warnings target)
+    if(MSVC)
+        target_compile_options(${target} PRIVATE /W3)
+        return()
+    endif()
     target_compile_options(${target} PRIVATE
         -Wall -Wextra -Wpedantic
         -Wcast-align

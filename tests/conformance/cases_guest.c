@@ -31,7 +31,7 @@ static void on_ready(struct kirim_guest *guest, uint32_t events)
 static void visit_init(struct visit *v, struct ks *t)
 {
     *v = (struct visit){ .t = t };
-    ks_init(&v->host, t->reactor, t->family);
+    ks_init(&v->host, kc_guest_host(t), t->family);
     ks_open(&v->host);
     v->n = ks_node(&v->host);
     v->guest = (struct kirim_guest)KIRIM_GUEST_INIT(on_ready, v);

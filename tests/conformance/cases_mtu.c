@@ -61,13 +61,19 @@ static void path_mtu_of_both_stacks(struct ks *t)
  * one thing, but not for both. */
 static void modes_are_honoured_or_refused(struct ks *t)
 {
-    static const uint32_t modes[] = { KIRIM_ENDPOINT_DONT_FRAGMENT, KIRIM_ENDPOINT_PROBE_MTU };
+    static const struct {
+        uint32_t flag;
+        uint32_t caps;
+    } modes[] = {
+        { KIRIM_ENDPOINT_DONT_FRAGMENT, KIRIM_CAP_DONT_FRAGMENT },
+        { KIRIM_ENDPOINT_PROBE_MTU, KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_PATH_MTU },
+    };
     struct kirim_endpoint_options options = ks_endpoint_options(t);
     struct ks_node *b = ks_node(t);
     struct ks_node *n = NULL;
     for (size_t i = 0; i < 2; i++) {
-        options.flags = modes[i];
-        if ((t->caps & KIRIM_CAP_DONT_FRAGMENT) == 0) {
+        options.flags = modes[i].flag;
+        if ((t->caps & modes[i].caps) != modes[i].caps) {
             KS_ERR(KIRIM_EOPNOTSUPP, ks_node_try(t, &options, &n));
         } else {
             struct kirim_control control = KIRIM_CONTROL_INIT;
@@ -86,10 +92,10 @@ static void modes_are_honoured_or_refused(struct ks *t)
 }
 
 static const struct kc_case cases[] = {
-    KC("path_mtu_is_told", "", path_mtu_is_told, KC_LIVE, 0),
+    KC_CAPS("path_mtu_is_told", "", path_mtu_is_told, KC_LIVE, 0, KIRIM_CAP_PATH_MTU),
     KC("path_mtu_of_nobody_is_refused", "", path_mtu_is_refused, KC_CHECKED, 0),
     KC_CAPS("path_mtu_of_a_dual_stack_is_told_for_both", "", path_mtu_of_both_stacks, KC_LIVE,
-            KC_IPV6_ONLY, KIRIM_CAP_DUAL_STACK),
+            KC_IPV6_ONLY, KIRIM_CAP_DUAL_STACK | KIRIM_CAP_PATH_MTU),
     KC("endpoints_keep_their_datagrams_whole_or_refuse", "S10", modes_are_honoured_or_refused,
        KC_CHECKED, KC_MODES),
 };

@@ -256,7 +256,7 @@ static const struct kc_case cases[] = {
     NARROW("whole_endpoint_is_limited_by_the_path", "S6 S36", whole_endpoint, 0,
            KIRIM_CAP_DONT_FRAGMENT),
     NARROW("probing_endpoint_is_limited_by_its_interface", "S6 S36", probing_endpoint, 0,
-           KIRIM_CAP_DONT_FRAGMENT),
+           KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_PATH_MTU),
     NARROW("whole_dual_stack_is_whole_in_both_families", "S6", whole_dual_stack, KC_IPV6_ONLY,
            KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_DUAL_STACK),
     NARROW("path_mtu_is_that_of_the_route", "", path_mtu_is_that_of_the_route, 0, 0),

@@ -44,8 +44,10 @@ static void open_pair(struct pace *p, struct ks *t)
 {
     memset(p, 0, sizeof *p);
     p->t = t;
+    struct kirim_endpoint_options options = ks_endpoint_options(t);
+    options.receive_buffer_bytes = 1 << 20; /* for all numbers, if they come one by one */
     p->a = ks_node(t);
-    p->b = ks_node(t);
+    p->b = ks_node_with(t, &options);
 }
 
 /* Calls `hook` from a timer's callback. */

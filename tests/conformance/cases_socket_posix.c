@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What needs sockets of the caller's own, and other things of POSIX: adopting, raw sockets, a
- * network without a route, the pollable handle, signals, the environment (S3, S29, S35, S39, S42,
- * S44, S51).
+ * What needs sockets of the caller's own, and other things of POSIX: adopting, raw sockets, the
+ * pollable handle, signals, the environment (S3, S29, S35, S42, S44, S51).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -287,37 +286,6 @@ static void raw_socket_names_its_source(struct ks *t)
     KS_CHECK(kirim_addr_equal(&requester, &control.source));
 }
 
-/* ---- a network without a route --------------------------------------------------------------- */
-
-static void no_route_is_told(struct ks *t)
-{
-    static const uint8_t v4[4] = { 192, 0, 2, 1 };
-    static const uint8_t v6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
-    const struct kirim_addr to =
-        t->family == KIRIM_IPV4 ? kirim_addr_ipv4(v4, 9) : kirim_addr_ipv6(v6, 9, 0);
-    kc_namespace_enter();
-    ks_open(t);
-    struct kirim_endpoint_options options = ks_endpoint_options(t);
-    options.local = ks_wildcard(t->family, 0);
-    struct ks_node *a = ks_node_with(t, &options);
-    struct ks_op *o = ks_op(t, 0);
-    t->mode = KIRIM_SEND_NOW;
-    KS_ERR(KIRIM_ENETUNREACH, ks_send(a, "x", 1, &to, NULL));
-    t->mode = 0;
-    KS_OK(ks_send(a, "x", 1, &to, NULL));
-    KS_ERR(KIRIM_PENDING, ks_send(a, "x", 1, &to, o));
-    KS_UNTIL(t, a->failed_count == 1 && o->done_count == 1);
-    KS_ERR(KIRIM_ENETUNREACH, o->err);
-    KS_ERR(KIRIM_ENETUNREACH, a->event.err);
-    KS_EQ(KIRIM_DROP_UNREACHABLE, a->event.drop_reason);
-    KS_CHECK(kirim_addr_equal(&to, &a->event.peer));
-    options = ks_endpoint_options(t);
-    options.local = (struct kirim_addr){ { 0, 0, 0 } };
-    options.peer = to;
-    struct ks_node *n = NULL;
-    KS_ERR(KIRIM_ENETUNREACH, ks_node_try(t, &options, &n));
-}
-
 /* ---- a host that polls ----------------------------------------------------------------------- */
 
 /* Waits as a host does: on the handle, until the deadline. */
@@ -450,12 +418,6 @@ static const struct kc_case cases[] = {
       .flags = KC_MODES | KC_UNOPENED | KC_EXTRA,
       .caps = KIRIM_CAP_ADOPT | KIRIM_CAP_SOURCE,
       .obstacle = kc_raw_obstacle },
-    { .name = "no_route_is_unreachable",
-      .rows = "S39",
-      .run = no_route_is_told,
-      .kind = KC_LIVE,
-      .flags = KC_UNOPENED | KC_SYSTEM | KC_EXTRA,
-      .obstacle = kc_namespace_obstacle },
     KC_CAPS("handle_wakes_a_host", "", handle_wakes_a_host, KC_LIVE, 0, KIRIM_CAP_POLLABLE),
     KC("signal_handler_ends_a_run", "", signal_ends_a_run, KC_LIVE, 0),
     KC("environment_names_the_reactor", "", environment_names_the_reactor, KC_LIVE, KC_UNOPENED),

@@ -165,7 +165,8 @@ static const struct kc_case cases[] = {
     KC("statistics_of_another_version_are_understood_or_refused", "", structures_grow, KC_CHECKED,
        0),
     KC("turns_and_endpoints_are_counted", "", loop_is_counted, KC_LIVE, 0),
-    KC("overrun_of_a_receive_buffer_is_counted", "", overrun_is_counted, KC_LIVE, 0),
+    KC_CAPS("overrun_of_a_receive_buffer_is_counted", "", overrun_is_counted, KC_LIVE, 0,
+            KIRIM_CAP_DROPS),
     KC("drops_have_names", "", drops_have_names, KC_MAPPED, KC_UNOPENED),
 };
 

@@ -36,6 +36,13 @@ enum {
     KC_EXTRA = 64      /* one proof more, not missed by its rows where it cannot run */
 };
 
+/* Where a case is to run. */
+struct kc_where {
+    const char *reactor;
+    int family;
+    uint32_t caps;
+};
+
 struct kc_case {
     const char *name; /* the claim */
     const char *rows; /* "S5 S24"; "" if it cites none */
@@ -48,10 +55,15 @@ struct kc_case {
      * with "not-permitted" is one of this process, not of the reactor. Nothing stands in the way of
      * a simulated network. May be NULL. */
     const char *(*obstacle)(void);
+    /* What this system does not show although what it stands for would: a reason that begins with
+     * "wine-", or NULL. Its rows do not miss it if others prove them. Asked as the obstacle is. May
+     * be NULL. */
+    const char *(*gap)(const struct kc_where *where);
     const char *missing; /* not NULL: what this build lacks altogether; `run` is NULL */
 };
 
-/* An entry of a table of cases; and one that needs capabilities; and one with an argument. */
+/* An entry of a table of cases; one that needs capabilities; one that a system may not show; one
+ * with an argument; and one that this build lacks. */
 #define KC(claim, cites, function, proof, how)                                               \
     {                                                                                        \
         .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how) \
@@ -60,6 +72,11 @@ struct kc_case {
     {                                                                                         \
         .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how), \
         .caps = (needs)                                                                       \
+    }
+#define KC_GAP(claim, cites, function, proof, how, needs, lack)                               \
+    {                                                                                         \
+        .name = (claim), .rows = (cites), .run = (function), .kind = (proof), .flags = (how), \
+        .caps = (needs), .gap = (lack)                                                        \
     }
 #define KC_ARG(claim, cites, function, proof, how, number)                                    \
     {                                                                                         \
@@ -89,10 +106,30 @@ extern const struct kc_subject *const kc_subjects[];
 extern const struct kc_subject kc_multicast;
 extern const struct kc_subject kc_close, kc_control, kc_error, kc_fairness, kc_guest, kc_late,
     kc_loop, kc_mode, kc_mtu, kc_op, kc_open, kc_order, kc_pace, kc_place, kc_pressure, kc_receive,
-    kc_remote, kc_send, kc_stats, kc_timer, kc_train, kc_handover;
-/* Of one system only. */
-extern const struct kc_subject kc_icmp, kc_narrow, kc_slow, kc_socket, kc_system, kc_threads,
+    kc_remote, kc_send, kc_slow, kc_stats, kc_timer, kc_train, kc_handover;
+/* Of one system, or of each in its own way. */
+extern const struct kc_subject kc_icmp, kc_narrow, kc_socket, kc_system, kc_threads,
     kc_train_system, kc_winsock;
+
+/* ---- gaps: what a system does not show, asked once for each process ----------------------------
+ */
+
+/* It ignores the control data of what is sent. */
+const char *kc_gap_send_control(const struct kc_where *where);
+
+/* It binds addresses that this host does not have, and all of 127.0.0.0/8 but the first as any
+ * address. */
+const char *kc_gap_bind(const struct kc_where *where);
+
+/* What it hears of a closed port does not make a socket readable, and may be told to nobody. */
+const char *kc_gap_port_unreachable(const struct kc_where *where);
+
+/* The reactor of a loop whose endpoints are another loop's guests: one that leaves what arrives in
+ * the socket until it is stepped, as one that posts receives ahead does not. */
+static inline const char *kc_guest_host(const struct ks *t)
+{
+    return (t->caps & KIRIM_CAP_ALERTABLE) != 0 ? "select" : t->reactor;
+}
 
 /* ---- expectations ---------------------------------------------------------------------------- */
 
@@ -111,6 +148,10 @@ void kc_table_free(struct kc_table *table);
 /* What it says; kind KC_NONE if it says nothing. Rows count from 1. */
 struct kc_expected kc_table_find(const struct kc_table *table, int row, const char *reactor,
                                  int family);
+
+/* Name of a column, NULL behind the last; and what stands in one of its fields. */
+const char *kc_table_column(const struct kc_table *table, size_t index);
+enum kc_kind kc_table_kind(const struct kc_table *table, int row, size_t column);
 
 const char *kc_kind_name(enum kc_kind kind);
 

@@ -190,3 +190,13 @@ struct kc_expected kc_table_find(const struct kc_table *table, int row, const ch
     }
     return (struct kc_expected){ KC_NONE, "" };
 }
+
+const char *kc_table_column(const struct kc_table *table, size_t index)
+{
+    return index < table->column_count ? table->column[index] : NULL;
+}
+
+enum kc_kind kc_table_kind(const struct kc_table *table, int row, size_t column)
+{
+    return table->field[row][column].kind;
+}

@@ -18,7 +18,7 @@ struct kc_segment {
     struct kirim_addr far_addr; /* its address */
 };
 
-/* Why a case could not enter such a network: a reason that begins with "not-permitted", or NULL. */
+/* Why a case could not enter such a network, or NULL. */
 const char *kc_segments_obstacle(void);
 
 /* Moves the process there; for cases that run in a child. By default the host sends to groups over

@@ -20,10 +20,16 @@ struct probe {
 bool kc_is_forking = true;
 
 static const char not_permitted[] = "not-permitted";
+static const char gap[] = "wine-";
 
 bool kc_entry_is_not_permitted(const struct kc_entry *e)
 {
     return strncmp(e->skip, not_permitted, sizeof not_permitted - 1) == 0;
+}
+
+bool kc_entry_is_gap(const struct kc_entry *e)
+{
+    return strncmp(e->skip, gap, sizeof gap - 1) == 0;
 }
 
 static bool probe_reactor(struct probe *p)
@@ -45,6 +51,20 @@ static bool probe_reactor(struct probe *p)
     return true;
 }
 
+/* Why the case cannot run here although the reactor could, or "". */
+static const char *ask_system(const struct kc_case *c, const struct probe *p)
+{
+    const struct kc_where where = { p->reactor, p->family, p->caps };
+    const char *text = NULL;
+    if ((p->caps & KIRIM_CAP_VIRTUAL_TIME) == 0) {
+        text = c->obstacle != NULL ? c->obstacle() : NULL;
+        if (text == NULL && c->gap != NULL) {
+            text = c->gap(&where);
+        }
+    }
+    return text != NULL ? text : "";
+}
+
 /* Writes why the case cannot run, or "". */
 static void find_skip(const struct kc_case *c, const struct probe *p, char *reason)
 {
@@ -58,9 +78,8 @@ static void find_skip(const struct kc_case *c, const struct probe *p, char *reas
         text = "system-calls";
     } else if (lacking != 0) {
         text = kirim_cap_name(lacking & (~lacking + 1));
-    } else if (c->obstacle != NULL && (p->caps & KIRIM_CAP_VIRTUAL_TIME) == 0) {
-        const char *obstacle = c->obstacle();
-        text = obstacle != NULL ? obstacle : "";
+    } else {
+        text = ask_system(c, p);
     }
     (void)snprintf(reason, KC_REASON_BYTES, "%s", text);
 }

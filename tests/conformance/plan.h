@@ -48,4 +48,7 @@ extern bool kc_is_forking;
 /* Whether a case is skipped for want of a right that the process has not. */
 bool kc_entry_is_not_permitted(const struct kc_entry *e);
 
+/* Whether a case is skipped for what the system does not show (kc_case.gap). */
+bool kc_entry_is_gap(const struct kc_entry *e);
+
 #endif

@@ -129,7 +129,7 @@ static void play_post(struct kc_scene *s)
 /* A socket of another loop, to which something has been sent. */
 static void play_guest(struct kc_scene *s)
 {
-    ks_init(&s->host, s->t->reactor, s->t->family);
+    ks_init(&s->host, kc_guest_host(s->t), s->t->family);
     ks_open(&s->host);
     s->watched = ks_node(&s->host);
     s->guest = (struct kirim_guest)KIRIM_GUEST_INIT(in_guest, s);

@@ -3,11 +3,17 @@
 
 Every wait is for an event and has a bound; nothing sleeps. Ports are the system's choice. A program
 that is still there at the end of a test is killed.
+
+KIRIM_LAUNCHER, a command with its words between blanks, runs programs of another system: cmake/wine
+those of Windows. There a user ends a program by Ctrl-C alone, which Wine makes of SIGINT.
 """
+import functools
+import json
 import os
 import pathlib
 import re
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,13 +28,33 @@ END_SECONDS_MAX = 2 * SLOWNESS  # from SIGTERM to the end: what the programs pro
 SKIPPED = 77
 
 BIN = pathlib.Path(os.environ.get("KIRIM_BIN", "build/bin")).resolve()
+LAUNCHER = shlex.split(os.environ.get("KIRIM_LAUNCHER", ""))
+IS_WINE = bool(LAUNCHER)
+SUFFIX = ".exe" if IS_WINE else ""
 PROGRAMS = ("echod", "echo", "kirim-probe", "kirim-bench", "dnsd", "dnsq", "engine", "sim_storm",
             *(name for name in ("embed_libevent",) if (BIN / name).exists()))  # a build may lack it
 FAMILIES = {4: "127.0.0.1", 6: "::1"}
+STOP_SIGNALS = (signal.SIGINT,) if IS_WINE else (signal.SIGTERM, signal.SIGINT)
+
+
+def unless_wine(gap):
+    """Leaves a case out under Wine, which lacks what `gap` says."""
+    return unittest.skipIf(IS_WINE, f"Wine: {gap}")
+
+
+def unless_windows(gap):
+    """Leaves a case out where the programs are those of Windows, which has no such thing."""
+    return unittest.skipIf(IS_WINE, f"Windows: {gap}")
 
 
 def path_of(program):
-    return str(BIN / program)
+    """Of one of the programs; a path from the root stays what it is."""
+    return str(BIN / program) + ("" if os.path.isabs(program) else SUFFIX)
+
+
+def command_of(program):
+    """The words that run it."""
+    return [*LAUNCHER, path_of(program)]
 
 
 def join(host, port):
@@ -38,7 +64,7 @@ def join(host, port):
 
 def run(program, *arguments, env=None):
     """Runs a program to its end; returns its status, stdout and stderr."""
-    return subprocess.run([path_of(program), *map(str, arguments)], stdin=subprocess.DEVNULL,
+    return subprocess.run([*command_of(program), *map(str, arguments)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False,
                           env={**os.environ, **(env or {})})
 
@@ -51,10 +77,10 @@ def run_echo(*arguments, env=None):
 class Program:
     """A program that runs beside the test until it is ended."""
 
-    def __init__(self, program, *arguments, stdin=subprocess.DEVNULL):
-        self.command = [path_of(program), *map(str, arguments)]
-        self.process = subprocess.Popen(self.command, stdin=stdin,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, program, *arguments, stdin=subprocess.DEVNULL, env=None):
+        self.command = [*command_of(program), *map(str, arguments)]
+        self.process = subprocess.Popen(self.command, stdin=stdin, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
         self.texts = {"out": "", "err": ""}
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ, "out")
@@ -79,7 +105,7 @@ class Program:
         for key, _ in self.selector.select(left):
             chunk = os.read(key.fileobj.fileno(), 65536)
             if chunk:
-                self.texts[key.data] += chunk.decode(errors="replace")
+                self.texts[key.data] += chunk.decode(errors="replace").replace("\r\n", "\n")
             else:
                 self.selector.unregister(key.fileobj)
         return True
@@ -105,15 +131,15 @@ class Program:
         except subprocess.TimeoutExpired as err:
             raise AssertionError(f"{self.command}: not ended in {seconds} s") from err
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=STOP_SIGNALS[0]):
         """Ends it as a user does; returns the status, or fails if it takes longer than promised."""
         self.process.send_signal(number)
         return self.wait_end(END_SECONDS_MAX)
 
 
-def start_echod(*arguments, listen="127.0.0.1:0"):
+def start_echod(*arguments, listen="127.0.0.1:0", env=None):
     """An echo server that listens; its port is in `port`."""
-    server = Program("echod", "--listen", listen, *arguments)
+    server = Program("echod", "--listen", listen, *arguments, env=env)
     try:
         server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
     except BaseException:
@@ -127,9 +153,29 @@ def reactors():
     return [name for name in run("kirim-probe", "--reactors").stdout.split() if name != "sim"]
 
 
+def capabilities():
+    """What each reactor that opens here can do, by its name."""
+    found = json.loads(run("kirim-probe", "--json").stdout)
+    return {entry["name"]: entry["capabilities"] for entry in found["reactors"] if entry["opens"]}
+
+
 def families():
     """Families that this machine has, and their loopback addresses."""
     return {family: host for family, host in FAMILIES.items() if can_bind(family)}
+
+
+@functools.cache
+def binds_to_all():
+    """Whether a socket bound to 127.0.0.2 is really bound to every address, as by Wine 8."""
+    if not IS_WINE:
+        return False
+    with start_echod(listen="127.0.0.2:0") as server, open_socket() as client:
+        client.settimeout(END_SECONDS_MAX)
+        client.sendto(b"anybody?", ("127.0.0.1", server.port))
+        try:
+            return client.recv(100) == b"anybody?"
+        except TimeoutError:
+            return False
 
 
 def can_bind(family):

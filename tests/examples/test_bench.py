@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """kirim-bench: its lines can be read, its counts add up, its datagrams look as it says."""
-import signal
 import struct
 import unittest
 
@@ -90,7 +89,7 @@ class Bench(unittest.TestCase):
                     self.assertLessEqual(found["txcalls"], found["tx"])
 
     def test_source_ends_on_signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in programs.STOP_SIGNALS:
             with self.subTest(number=number), programs.open_socket() as receiver:
                 source = self.start("source", "--dest-port", receiver.getsockname()[1])
                 receiver.recv(65536)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The echo client: what it reports of servers that answer, answer wrongly, late or not at all."""
 import json
-import signal
 import threading
 import time
 import unittest
@@ -123,7 +122,7 @@ class Echo(unittest.TestCase):
         self.assertRegex(done.stdout, r"round trip min/median/p99/max: [\d./]+ us\n\Z")
 
     def test_ends_on_signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in programs.STOP_SIGNALS:
             arrived = threading.Event()
 
             def answer(data, index, arrived=arrived):
@@ -137,6 +136,8 @@ class Echo(unittest.TestCase):
                               "16 still under way", client.texts["out"])
 
     def test_sends_from_the_address_asked_for(self):
+        if programs.binds_to_all():
+            self.skipTest("Wine 8: bind() to an address of IPv4 binds to all of them")
         with programs.open_socket() as server, \
                 programs.Program("echo", "--listen", "127.0.0.3:0", "--count", 1,
                                  programs.join(*server.getsockname())) as client:

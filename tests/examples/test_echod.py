@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import sys
 import unittest
 
@@ -66,6 +65,15 @@ class Echod(unittest.TestCase):
                 self.assertEqual(json.loads(done.stdout)["echoed"], 500)
                 self.assertEqual(server.stop(), 0)
 
+    def test_reactor_is_that_of_the_option_or_of_the_environment(self):
+        names = [*programs.reactors(), "sim"]
+        for name, other in zip(names, names[1:] + names[:1]):
+            for option, wanted in (([], name), (["--reactor", other], other)):
+                with self.subTest(environment=name, option=option), \
+                        programs.start_echod(*option, env={"KIRIM_REACTOR": name}) as server:
+                    self.assertIn(f"({wanted})", server.texts["err"])
+                    self.assertEqual(server.stop(), 0)
+
     def test_empty_and_largest_datagrams_come_back(self):
         for reactor, family, host in PLACES:
             listen = programs.join(host, 0)
@@ -81,9 +89,11 @@ class Echod(unittest.TestCase):
 
     def test_serves_several_addresses(self):
         listens = [f"--listen={programs.join(host, 0)}" for host in programs.families().values()]
-        with programs.Program("echod", *listens, "--listen", "127.0.0.2:0") as server:
+        if not programs.binds_to_all():
+            listens.append("--listen=127.0.0.2:0")
+        with programs.Program("echod", *listens) as server:
             found = []
-            for _ in range(len(listens) + 1):
+            for _ in listens:
                 pattern = r"listening on (\S+) [^\0]*?" * (len(found) + 1)
                 found = list(server.wait_for("err", pattern).groups())
             for addr in found:
@@ -92,7 +102,7 @@ class Echod(unittest.TestCase):
 
     def test_ends_on_signals(self):
         for reactor in [*programs.reactors(), "sim"]:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in programs.STOP_SIGNALS:
                 with self.subTest(reactor=reactor, number=number), \
                         programs.start_echod("--reactor", reactor) as server:
                     self.assertEqual(server.stop(number), 0)
@@ -147,6 +157,7 @@ class Echod(unittest.TestCase):
         pattern = r"listening on (\S+) [^\0]*?" * count
         return server.wait_for("err", pattern).groups()
 
+    @programs.unless_windows("no service manager hands over sockets")
     def test_serves_the_sockets_it_was_handed(self):
         sockets = [("udp4", "127.0.0.1"), ("udp4", "127.0.0.2")]
         if 6 in programs.families():
@@ -162,6 +173,7 @@ class Echod(unittest.TestCase):
                     self.assertEqual(programs.run_echo("--count", 10, addr).returncode, 0, addr)
                 self.assertEqual(server.stop(), 0)
 
+    @programs.unless_windows("no service manager hands over sockets")
     def test_serves_addresses_beside_the_sockets_it_was_handed(self):
         with start_activated("--activated", "--listen", "127.0.0.2:0",
                              sockets=[("udp4", "127.0.0.1")]) as server:
@@ -169,6 +181,7 @@ class Echod(unittest.TestCase):
                 self.assertEqual(programs.run_echo("--count", 5, addr).returncode, 0, addr)
             self.assertEqual(server.stop(), 0)
 
+    @programs.unless_windows("no service manager hands over sockets")
     def test_sockets_of_another_process_are_not_taken(self):
         for pid in ("1", "garbage"):
             with self.subTest(pid=pid), \
@@ -177,12 +190,14 @@ class Echod(unittest.TestCase):
                 self.assertEqual(server.wait_end(), 1)
                 self.assertIn("no socket was handed over", server.texts["err"])
 
+    @programs.unless_windows("no service manager hands over sockets")
     def test_sockets_are_not_taken_unasked(self):
         with start_activated("--listen", "127.0.0.1:0", sockets=[("udp4", "127.0.0.2")]) as server:
             self.assertTrue(self.addresses(server, 1)[0].startswith("127.0.0.1:"))
             self.assertEqual(server.stop(), 0)
             self.assertEqual(server.texts["err"].count("listening on"), 1)
 
+    @programs.unless_windows("no service manager hands over sockets")
     def test_what_cannot_echo_is_named(self):
         for kind, error in (("tcp4", "KIRIM_EOPNOTSUPP"), ("unix", "KIRIM_EAFNOSUPPORT")):
             with self.subTest(kind=kind), \
@@ -192,6 +207,7 @@ class Echod(unittest.TestCase):
                 self.assertIn("descriptor 4 (odd one)", server.texts["err"])
                 self.assertIn(error, server.texts["err"])
 
+    @programs.unless_windows("no service manager hands over sockets")
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate")
     def test_is_started_by_systemd(self):
         with programs.open_socket() as probe:

@@ -31,9 +31,10 @@ struct fault_plan {
     uint64_t hit_count;      /* that did */
     size_t block_count;      /* of memory, given and not taken back */
     size_t byte_count;
-    int64_t descriptor_count; /* opened and not closed */
+    int64_t descriptor_count; /* opened and not closed: sockets, event objects, Winsock itself */
     uint64_t left_count;      /* datagrams that the system took */
     uint64_t arrived_count;   /* datagrams that the system gave */
+    bool is_posting; /* into receives that wait: those of an endpoint that closes may be dropped */
 };
 
 extern struct fault_plan fault_plan;
@@ -53,6 +54,22 @@ void *fault_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
 /* A table for kirim_loop_options.system_calls. */
 const void *fault_system_calls(void);
+
+/* Whether a system call is lost in an interruption: no system does that for ever. */
+bool fault_code_is_passing(int code);
+
+/* A readable descriptor, for a guest; its end. */
+intptr_t fault_guest_open(void);
+void fault_guest_close(void);
+
+/* The interface on which groups are joined: the first, or 0 where it cannot be named. */
+uint32_t fault_group_ifindex(void);
+
+/* Begins a scenario, and ends it: the table forgets what the last one left. */
+void fault_table_reset(void);
+
+/* What the process has open by the system's own account: descriptors, or handles. */
+uint64_t fault_count_open(void);
 
 /* Runs the scenario once on a reactor under fault_plan; false: there is no such reactor here. Ends
  * the program if anything is wrong. */

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     BURST_COUNT = 70, /* more than one batch */
@@ -57,7 +56,7 @@ struct scene {
     struct kirim_timer timer, owned_timer;
     struct kirim_post post;
     struct kirim_guest guest;
-    int pipe[2];
+    intptr_t descriptor; /* of the guest */
     bool is_watched, is_posted, is_timer_armed, is_owned_timer_armed;
     size_t timer_count, owned_timer_count, post_count, guest_count;
     size_t reply_count; /* decides how the server answers */
@@ -230,7 +229,7 @@ static void use_groups(struct scene *s)
         return;
     }
     FAULT_CHECK(kirim_addr_parse("239.1.2.3", &m.group) == KIRIM_OK);
-    m.ifindex = 1;
+    m.ifindex = fault_group_ifindex();
     const bool is_joined = kirim_endpoint_join(ep, &m) == KIRIM_OK;
     const kirim_err err = kirim_endpoint_leave(ep, &m);
     FAULT_CHECK((is_joined && err == KIRIM_OK) || fault_plan.hit_count > 0);
@@ -255,9 +254,8 @@ static void start_others(struct scene *s)
     struct kirim_remote *remote = kirim_loop_remote(s->loop);
     s->is_posted = kirim_remote_post(remote, &s->post) == KIRIM_OK;
     kirim_remote_release(remote);
-    FAULT_CHECK(write(s->pipe[1], "g", 1) == 1);
     s->is_watched =
-        kirim_guest_watch(s->loop, &s->guest, s->pipe[0], KIRIM_GUEST_READABLE) == KIRIM_OK;
+        kirim_guest_watch(s->loop, &s->guest, s->descriptor, KIRIM_GUEST_READABLE) == KIRIM_OK;
     uint8_t random[32];
     (void)kirim_loop_random(s->loop, random, sizeof random);
 }
@@ -403,7 +401,11 @@ static void settle(struct scene *s)
             return;
         }
         if (turn == TURNS_MAX) {
-            fault_fail("not settled after %d turns", turn);
+            const struct party *p[] = { &s->server, &s->client, &s->mirror };
+            fault_fail("not settled after %d turns: server, client, mirror have got %" PRIu64
+                       ", %" PRIu64 ", %" PRIu64 " and accepted %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+                       turn, p[0]->received_count, p[1]->received_count, p[2]->received_count,
+                       p[0]->accepted_count, p[1]->accepted_count, p[2]->accepted_count);
         }
     }
 }
@@ -448,7 +450,8 @@ static void check_scene(const struct scene *s, const bool was_open[PARTY_COUNT],
     FAULT_CHECK(!kirim_timer_is_armed(&s->timer) && !kirim_timer_is_armed(&s->owned_timer));
     if (has_calls) {
         FAULT_CHECK(left_count == fault_plan.left_count);
-        FAULT_CHECK(received_count == fault_plan.arrived_count);
+        FAULT_CHECK(received_count == fault_plan.arrived_count ||
+                    (fault_plan.is_posting && received_count < fault_plan.arrived_count));
     }
 }
 
@@ -489,7 +492,9 @@ bool fault_run_scenario(const char *reactor)
 {
     struct kirim_loop_options o = KIRIM_LOOP_OPTIONS_INIT;
     struct scene *s = calloc(1, sizeof *s);
-    FAULT_CHECK(s != NULL && pipe(s->pipe) == 0);
+    FAULT_CHECK(s != NULL);
+    fault_table_reset();
+    s->descriptor = fault_guest_open();
     const bool has_calls = strcmp(reactor, "sim") != 0;
     o.reactor = reactor;
     o.alloc = fault_alloc;
@@ -504,8 +509,7 @@ bool fault_run_scenario(const char *reactor)
         FAULT_CHECK(s->loop == NULL);
         FAULT_CHECK(err == KIRIM_ENOENT || fault_plan.hit_count > 0);
     }
-    (void)close(s->pipe[0]);
-    (void)close(s->pipe[1]);
+    fault_guest_close();
     free(s);
     if (fault_plan.block_count != 0 || fault_plan.byte_count != 0) {
         fault_fail("%zu blocks were not given back", fault_plan.block_count);

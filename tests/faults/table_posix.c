@@ -7,6 +7,7 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stddef.h>
@@ -78,6 +79,11 @@ static unsigned cut(unsigned count)
 {
     const bool is_cut = fault_plan.kind == FAULT_PARTIAL && count > 1 && fault_strikes();
     return is_cut ? count / 2 : count;
+}
+
+bool fault_code_is_passing(int code)
+{
+    return code == EINTR;
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------
@@ -329,4 +335,41 @@ const void *fault_system_calls(void)
     table.close = fault_close;
     table.getrandom = fault_getrandom;
     return &table;
+}
+
+/* ---- what the scenario needs ------------------------------------------------------------------
+ */
+
+static int guest_pipe[2];
+
+intptr_t fault_guest_open(void)
+{
+    FAULT_CHECK(pipe(guest_pipe) == 0);
+    FAULT_CHECK(write(guest_pipe[1], "g", 1) == 1);
+    return guest_pipe[0];
+}
+
+void fault_guest_close(void)
+{
+    (void)close(guest_pipe[0]);
+    (void)close(guest_pipe[1]);
+}
+
+uint32_t fault_group_ifindex(void)
+{
+    return 1;
+}
+
+void fault_table_reset(void)
+{
+    memset(is_open, 0, sizeof is_open);
+}
+
+uint64_t fault_count_open(void)
+{
+    uint64_t count = 0;
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
 }

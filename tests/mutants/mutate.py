@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Plants one fault of mutants.txt in a copy of its file, or shows that the suite kills them all.
+"""Plants one fault of mutants.txt in a copy of its file, or shows that the suites kill them all.
 
     mutate.py list
     mutate.py file NAME             which file NAME changes
     mutate.py apply NAME OUTPUT     writes the changed file
-    mutate.py run --build DIR [--jobs N] [--only NAME]...
+    mutate.py run --build DIR [--windows] [--jobs N] [--only NAME]... [--every N]
+                  [--set NAME=VALUE]...
 
-`run` configures DIR once for each mutant with -DKIRIM_MUTANT=NAME, builds the conformance program
-and runs it on the reactors below until it fails. A mutant is killed if the program fails, crashes
-or hangs; it survives if all pass. Exit status: 0 if every mutant was killed and the suite passes
-without one, 1 if not, 2 for wrong usage.
+`run` configures DIR once for each mutant with -DKIRIM_MUTANT=NAME, builds the programs below, one
+after the other, and runs each until one fails: first those that are named like the changed file,
+then conformance on the reactors. A mutant is killed if a program fails, crashes or hangs; it
+survives if all pass. Only the object that changes is compiled anew.
+
+Without --windows the mutants are those of the files that Linux has; with it, those that Windows
+has, cross-built (`--set` hands variables on to CMake) and run under Wine. --every N takes each N-th
+of the mutants that are not in a file of Windows' own: the others have been killed on Linux.
+Exit status: 0 if every mutant was killed and the suites pass without one, 1 if not, 2 for wrong
+usage.
 """
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -20,8 +28,37 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
-RUNS = [("sim", "4"), ("epoll", "4"), ("sim", "6"), ("select", "4")]
 PATIENCE_S = 90
+
+
+class Linux:
+    """The machine itself: conformance alone."""
+    FOREIGN = ("reactors/win",)
+    SUITES = ()
+    OWN = {}
+    RUNS = [("sim", "4"), ("epoll", "4"), ("sim", "6"), ("select", "4")]
+    CONFIGURE = []
+
+    @staticmethod
+    def program(directory, name):
+        return [str(directory / "bin" / name)]
+
+
+class Windows:
+    """Under Wine: the suites of the reactors as well, most of which are done in no time."""
+    FOREIGN = ("reactors/posix", "reactors/epoll.c", "reactors/libevent", "reactors/select.c")
+    OWN = {"win_event": "wsaevent", "win_select": "select", "win_wake": "select",
+           "win_op": "completion", "win_completion": "completion"}
+    SUITES = ("win_control", "win_map", "win_rx", "win_tx", "win_socket", "win_multicast",
+              "win_wake", "win_guest", "win_completion", "win_spy_send", "win_spy_receive",
+              "win_spy_errors", "win_spy_completion", "win_event", "win_select")
+    RUNS = [("sim", "4"), ("wsaevent", "4"), ("select", "4"), ("completion", "4")]
+    CONFIGURE = ["--toolchain", str(TREE / "cmake" / "mingw-w64.cmake"),
+                 f"-DCMAKE_CROSSCOMPILING_EMULATOR={TREE / 'cmake' / 'wine'}"]
+
+    @staticmethod
+    def program(directory, name):
+        return [str(TREE / "cmake" / "wine"), str(directory / "bin" / f"{name}.exe")]
 
 
 def read_mutants():
@@ -58,51 +95,110 @@ def sh(command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def build(directory, name, jobs):
-    """Configures and builds the conformance program with the mutant `name`, or with none ('')."""
-    configure = ["cmake", "-S", str(TREE), "-B", str(directory), f"-DKIRIM_MUTANT={name}"]
+def configure(system, directory, name, variables):
+    """Configures for the mutant `name`, or for none ('')."""
+    command = ["cmake", "-S", str(TREE), "-B", str(directory), f"-DKIRIM_MUTANT={name}"]
     if not (directory / "CMakeCache.txt").exists():
-        configure += ["-DKIRIM_EXAMPLES=OFF", "-DKIRIM_BENCH=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
-    for command in (configure, ["cmake", "--build", str(directory), f"-j{jobs}", "--target",
-                                "kirim-conformance"]):
-        done = sh(command)
-        if done.returncode != 0:
-            sys.exit(f"{name or 'no mutant'}: does not build\n{done.stdout}")
+        command += ["-DKIRIM_EXAMPLES=OFF", "-DKIRIM_BENCH=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
+        command += system.CONFIGURE + [f"-D{variable}" for variable in variables]
+    done = sh(command)
+    if done.returncode != 0:
+        sys.exit(f"{name or 'no mutant'}: cannot be configured\n{done.stdout}")
 
 
-def verdict(directory):
-    """Why the suite fails, or None if all of it passes."""
-    for reactor, family in RUNS:
-        program = [str(directory / "bin" / "kirim-conformance"), "--reactor", reactor,
-                   "--family", family, "--fail-fast", "--patience", "2"]
-        try:
-            done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, errors="replace", timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            return f"{reactor}-{family} hangs"
-        if done.returncode != 0:
-            told = [l for l in done.stdout.splitlines() if l.startswith("FAILED: ")]
-            first = told[0].split(":")[1].strip() if told else f"exit status {done.returncode}"
-            return first if told else f"{reactor}-{family} {first}"
+def build(directory, target, jobs):
+    """Builds one program."""
+    done = sh(["cmake", "--build", str(directory), f"-j{jobs}", "--target", target])
+    if done.returncode != 0:
+        sys.exit(f"{target}: does not build\n{done.stdout}")
+
+
+def outcome(command, what):
+    """Why a program fails, or None if it passes."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", timeout=PATIENCE_S,
+                              env={**os.environ, "KIRIM_TEST_PATIENCE_S": "3"})
+    except subprocess.TimeoutExpired:
+        return f"{what} hangs"
+    if done.returncode == 0:
+        return None
+    told = [l for l in done.stdout.splitlines() if l.startswith("FAILED: ") or ":F:" in l]
+    if not told:
+        return f"{what} exit status {done.returncode}"
+    if told[0].startswith("FAILED: "):
+        return told[0].split(":")[1].strip()
+    return f"{what} {told[0].split(':')[4]}"
+
+
+def verdict(system, directory, suites, runs, jobs):
+    """Why the suites and the runs of conformance fail, or None if all of them pass."""
+    for suite in suites:
+        name = f"test_reactors_{suite}"
+        build(directory, name, jobs)
+        why = outcome(system.program(directory, name), suite)
+        if why is not None:
+            return why
+    build(directory, "kirim-conformance", jobs)
+    for reactor, family in runs:
+        why = outcome(system.program(directory, "kirim-conformance") +
+                      ["--reactor", reactor, "--family", family, "--fail-fast",
+                       "--patience", "2"], f"{reactor}-{family}")
+        if why is not None:
+            return why
     return None
 
 
+def reactors_of(system, path):
+    """The reactors whose own file it is."""
+    noun = pathlib.PurePath(path).stem
+    return [reactor for name, reactor in system.OWN.items() if noun.startswith(name)]
+
+
+def suites_for(system, path):
+    """The suites that may know of a file, those of its own name or reactor first; none for a
+    shared file."""
+    names = [pathlib.PurePath(path).stem] + [f"win_{r}" for r in reactors_of(system, path)]
+    if not path.startswith("reactors/win"):
+        return []
+    return sorted(system.SUITES, key=lambda suite: suite not in names)
+
+
+def runs_for(system, path):
+    """The runs of conformance, those on the reactor of a file first."""
+    own = reactors_of(system, path)
+    return sorted(system.RUNS, key=lambda run: run[0] not in own)
+
+
+def chosen(system, mutants, args):
+    """The names of the mutants that are to be planted."""
+    if args.only:
+        return args.only
+    names = [n for n, (_, path, _, _) in mutants.items() if not path.startswith(system.FOREIGN)]
+    own = [n for n in names if suites_for(system, mutants[n][1])]
+    others = [n for n in names if n not in own]
+    return own + others[::args.every]
+
+
 def run(mutants, args):
+    system = Windows if args.windows else Linux
     directory = pathlib.Path(args.build)
     directory.mkdir(parents=True, exist_ok=True)
-    build(directory, "", args.jobs)
-    why = verdict(directory)
+    configure(system, directory, "", args.set or [])
+    why = verdict(system, directory, system.SUITES, system.RUNS, args.jobs)
     if why is not None:
-        sys.exit(f"the suite fails without a mutant: {why}")
+        sys.exit(f"the suites fail without a mutant: {why}")
     survivors = []
-    names = args.only or list(mutants)
+    names = chosen(system, mutants, args)
     for name in names:
         start = time.monotonic()
-        build(directory, name, args.jobs)
-        why = verdict(directory)
+        configure(system, directory, name, [])
+        path = mutants[name][1]
+        why = verdict(system, directory, suites_for(system, path), runs_for(system, path),
+                      args.jobs)
         seconds = time.monotonic() - start
         word = "killed  " if why else "SURVIVES"
-        print(f"{word} {name:24} {seconds:5.1f} s  {why or mutants[name][0]}", flush=True)
+        print(f"{word} {name:28} {seconds:5.1f} s  {why or mutants[name][0]}", flush=True)
         if why is None:
             survivors.append(name)
     print(f"mutants: {len(names)} planted, {len(names) - len(survivors)} killed, "
@@ -121,7 +217,10 @@ def main():
             p.add_argument("output")
     p = verbs.add_parser("run")
     p.add_argument("--build", required=True)
+    p.add_argument("--windows", action="store_true")
     p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("--every", type=int, default=1)
+    p.add_argument("--set", action="append")
     p.add_argument("--only", action="append")
     args = parser.parse_args()
     mutants = read_mutants()
@@ -132,7 +231,7 @@ def main():
     if args.verb == "list":
         for name, (what, path, _, _) in mutants.items():
             mutated(mutants, name)
-            print(f"{name:24} {path:18} {what}")
+            print(f"{name:28} {path:22} {what}")
     elif args.verb == "file":
         print(mutants[args.name][1])
     elif args.verb == "apply":

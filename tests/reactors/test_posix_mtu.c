@@ -397,7 +397,7 @@ START_TEST(system_without_the_options_is_not_said_to_have_them)
     ck_assert_uint_eq(caps, 0);
     script_break(call, 0);
     ki_posix_mtu_probe(posix(), &caps);
-    ck_assert_uint_eq(caps, KIRIM_CAP_DONT_FRAGMENT);
+    ck_assert_uint_eq(caps, KIRIM_CAP_DONT_FRAGMENT | KIRIM_CAP_PATH_MTU);
     ck_assert_int_eq(script_open_descriptors(), open_count);
     close_way();
 }

@@ -6,6 +6,7 @@
 #include "win_rx.h"
 
 #include "win.h"
+#include "win_clock.h"
 #include "win_tx.h"
 
 #include <check.h>
@@ -19,6 +20,7 @@ struct step {
     uint32_t bytes;
     uint16_t from_port; /* of 192.0.2.1; 0: the name stays as it was */
     uint32_t segment_bytes;
+    uint64_t ticks; /* of its arrival; 0: not told */
 };
 
 static struct step script[STEPS_MAX];
@@ -39,6 +41,16 @@ static void answer_control(LPWSAMSG msg, uint32_t segment_bytes)
     }
     memcpy(msg->Control.buf, bytes, sizeof bytes);
     msg->Control.len = sizeof bytes;
+}
+
+/* SO_TIMESTAMP of SOL_SOCKET, a UINT64. */
+static void answer_ticks(LPWSAMSG msg, uint64_t ticks)
+{
+    const uint8_t header[16] = { 24, [8] = 0xff, [9] = 0xff, [12] = 0x0a, [13] = 0x30 };
+    ck_assert_uint_ge(msg->Control.len, sizeof header + sizeof ticks);
+    memcpy(msg->Control.buf, header, sizeof header);
+    memcpy(msg->Control.buf + sizeof header, &ticks, sizeof ticks);
+    msg->Control.len = sizeof header + sizeof ticks;
 }
 
 static INT WSAAPI scripted_receive(SOCKET s, LPWSAMSG msg, LPDWORD received,
@@ -70,7 +82,11 @@ static INT WSAAPI scripted_receive(SOCKET s, LPWSAMSG msg, LPDWORD received,
     for (uint32_t i = 0; i < step->bytes; i++) {
         msg->lpBuffers[0].buf[i] = (char)i;
     }
-    answer_control(msg, step->segment_bytes);
+    if (step->ticks != 0) {
+        answer_ticks(msg, step->ticks);
+    } else {
+        answer_control(msg, step->segment_bytes);
+    }
     *received = step->bytes;
     return 0;
 }
@@ -227,6 +243,57 @@ START_TEST(what_a_send_was_told_is_told_once)
 }
 END_TEST
 
+/* The time of one arrival that came `age_ns` ago. */
+static uint64_t time_of(int64_t age_ns)
+{
+    LARGE_INTEGER ticks, frequency;
+    ck_assert(QueryPerformanceCounter(&ticks));
+    ck_assert(QueryPerformanceFrequency(&frequency));
+    const int64_t age = age_ns / 1000 * frequency.QuadPart / 1000000;
+    setup();
+    port.has_control = 1;
+    port.has_times = 1;
+    script[0] = (struct step){ .bytes = 3, .from_port = 7 };
+    script[0].ticks = (uint64_t)(ticks.QuadPart - age);
+    ck_assert_uint_eq(receive(&port, 1), 1);
+    ck_assert_ptr_nonnull(batch[0].arrival);
+    return batch[0].arrival->time_ns;
+}
+
+START_TEST(time_of_an_arrival_is_told_in_loop_time)
+{
+    static const int64_t age_ns = 1000000;
+    const uint64_t before_ns = ki_win_now();
+    const uint64_t time_ns = time_of(age_ns);
+    const uint64_t now_ns = ki_win_now();
+    ck_assert_uint_ge(time_ns + (uint64_t)age_ns + 1000, before_ns);
+    ck_assert_uint_le(time_ns + (uint64_t)age_ns, now_ns + 1000);
+}
+END_TEST
+
+START_TEST(time_that_is_another_clocks_is_not_told)
+{
+    ck_assert_uint_ne(time_of(INT64_C(9000000000)), 0);
+    ck_assert_uint_eq(time_of(INT64_C(11000000000)), 0);
+    ck_assert_uint_eq(time_of(INT64_C(-1000000000)), 0); /* still to come */
+    script[1] = (struct step){ .bytes = 3, .from_port = 7 };
+    ck_assert_uint_eq(receive(&port, 1), 1); /* one that has none */
+    ck_assert_uint_eq(batch[0].arrival->time_ns, 0);
+}
+END_TEST
+
+START_TEST(arrival_is_never_later_than_the_turn)
+{
+    const uint64_t turn_ns = ki_win_now() - 1;
+    (void)time_of(0);
+    win.reactor.turn_ns = turn_ns;
+    script[1] = script[0];
+    script[1].ticks = script[0].ticks;
+    ck_assert_uint_eq(receive(&port, 1), 1);
+    ck_assert_uint_eq(batch[0].arrival->time_ns, turn_ns);
+}
+END_TEST
+
 START_TEST(train_is_cut_into_its_datagrams)
 {
     port.is_coalescing = 1;
@@ -293,6 +360,9 @@ int main(void)
     tcase_add_test(tcase, other_errors_are_told_and_not_asked_again);
     tcase_add_test(tcase, interrupted_receive_is_made_again);
     tcase_add_test(tcase, what_a_send_was_told_is_told_once);
+    tcase_add_test(tcase, time_of_an_arrival_is_told_in_loop_time);
+    tcase_add_test(tcase, time_that_is_another_clocks_is_not_told);
+    tcase_add_test(tcase, arrival_is_never_later_than_the_turn);
     tcase_add_test(tcase, train_is_cut_into_its_datagrams);
     tcase_add_test(tcase, rest_of_a_train_survives_the_take_back);
     tcase_add_test(tcase, whole_train_is_one_datagram);

@@ -281,6 +281,120 @@ START_TEST(error_of_an_earlier_datagram_is_kept_for_receive) /* S31, S38 */
 }
 END_TEST
 
+/* ---- what a refusal means -------------------------------------------------------------------- */
+
+static struct sockaddr_in6 bound_to;
+static int bind_error;
+static uint32_t made_count, closed_count;
+
+static SOCKET WSAAPI play_socket(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
+                                 GROUP group, DWORD flags)
+{
+    (void)family;
+    (void)type;
+    (void)protocol;
+    (void)info;
+    (void)group;
+    (void)flags;
+    made_count++;
+    return 77;
+}
+
+static int WSAAPI play_bind(SOCKET s, const struct sockaddr *name, int bytes)
+{
+    ck_assert_uint_eq(s, 77);
+    memset(&bound_to, 0, sizeof bound_to);
+    memcpy(&bound_to, name, (size_t)bytes);
+    WSASetLastError(bind_error);
+    return bind_error == 0 ? 0 : SOCKET_ERROR;
+}
+
+static int WSAAPI play_close(SOCKET s)
+{
+    ck_assert_uint_eq(s, 77);
+    closed_count++;
+    return 0;
+}
+
+/* The system refuses a datagram with `sys_err`, and a bind to its source with `bound`. */
+static kirim_err meaning(int sys_err, const char *local, const char *source, const char *peer,
+                         int bound)
+{
+    static struct ki_win_sys sys;
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    struct ki_entry e = entry("abc", 3, peer);
+    setup();
+    sys = ki_win_sys_default;
+    sys.socket = play_socket;
+    sys.bind = play_bind;
+    sys.close = play_close;
+    win.sys = &sys;
+    bind_error = bound;
+    made_count = closed_count = 0;
+    if (local != NULL) {
+        ck_assert_int_eq(kirim_addr_parse(local, &port.port.local), KIRIM_OK);
+    }
+    if (source != NULL) {
+        ck_assert_int_eq(kirim_addr_parse(source, &control.source), KIRIM_OK);
+        control.ifindex = 3;
+        e.control = &control;
+    }
+    answers[0] = sys_err;
+    ck_assert_uint_eq(submit(&e, 1), 0);
+    ck_assert_int_eq(why.sys_err, sys_err);
+    ck_assert_uint_eq(made_count, closed_count);
+    return why.err;
+}
+
+START_TEST(loopback_address_leads_nowhere_else) /* S39 */
+{
+    static const int codes[] = { WSAEINVAL, WSAENETUNREACH, WSAEHOSTUNREACH, WSAEADDRNOTAVAIL };
+    const int code = codes[_i];
+    ck_assert_int_eq(meaning(code, "127.0.0.1:7", NULL, "192.0.2.1:9", 0), KIRIM_ENETUNREACH);
+    ck_assert_int_eq(meaning(code, "0.0.0.0:7", "127.0.0.1:0", "192.0.2.1:9", 0),
+                     KIRIM_ENETUNREACH);
+    ck_assert_int_eq(meaning(code, "[::1]:7", NULL, "[2001:db8::1]:9", 0), KIRIM_ENETUNREACH);
+    ck_assert_uint_eq(made_count, 0);
+}
+END_TEST
+
+START_TEST(foreign_source_is_told_as_what_it_is) /* S7, S8 */
+{
+    static const int codes[] = { WSAEINVAL, WSAENETUNREACH, WSAEHOSTUNREACH, WSAEADDRNOTAVAIL };
+    const int code = codes[_i];
+    ck_assert_int_eq(meaning(code, "0.0.0.0:7", "192.0.2.7:0", "192.0.2.1:9", WSAEADDRNOTAVAIL),
+                     KIRIM_EADDRNOTAVAIL);
+    ck_assert_uint_eq(made_count, 1);
+    ck_assert_int_eq(meaning(code, "[2001:db8::7]:7", NULL, "[2001:db8::1]:9", WSAEADDRNOTAVAIL),
+                     KIRIM_EADDRNOTAVAIL);
+    ck_assert_uint_eq(bound_to.sin6_scope_id, 0);
+    ck_assert_uint_eq(bound_to.sin6_port, 0);
+}
+END_TEST
+
+START_TEST(link_local_source_is_asked_for_on_its_interface)
+{
+    (void)meaning(WSAEINVAL, "[::]:7", "[fe80::7]:0", "[2001:db8::1]:9", WSAEADDRNOTAVAIL);
+    ck_assert_uint_eq(bound_to.sin6_scope_id, 3);
+    (void)meaning(WSAEINVAL, "[::]:7", "[2001:db8::7]:0", "[2001:db8::1]:9", WSAEADDRNOTAVAIL);
+    ck_assert_uint_eq(bound_to.sin6_scope_id, 0); /* there it breaks the bind (L43) */
+}
+END_TEST
+
+START_TEST(own_source_and_other_errors_stay_what_they_are)
+{
+    ck_assert_int_eq(meaning(WSAEINVAL, "0.0.0.0:7", "192.0.2.7:0", "192.0.2.1:9", 0),
+                     KIRIM_EINVAL);
+    ck_assert_int_eq(meaning(WSAENETUNREACH, "192.0.2.7:7", NULL, "192.0.2.1:9", 0),
+                     KIRIM_ENETUNREACH);
+    ck_assert_int_eq(meaning(WSAEINVAL, "127.0.0.1:7", NULL, "127.0.0.1:9", 0), KIRIM_EINVAL);
+    ck_assert_int_eq(meaning(WSAEINVAL, "0.0.0.0:7", NULL, "192.0.2.1:9", WSAEADDRNOTAVAIL),
+                     KIRIM_EINVAL);
+    ck_assert_int_eq(meaning(WSAEMSGSIZE, "127.0.0.1:7", NULL, "192.0.2.1:9", 0), KIRIM_EMSGSIZE);
+    ck_assert_uint_eq(made_count, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reactors/win_tx");
@@ -297,6 +411,10 @@ int main(void)
     tcase_add_test(tcase, no_buffers_is_not_waited_for);
     tcase_add_test(tcase, interrupted_call_is_made_again);
     tcase_add_loop_test(tcase, error_of_an_earlier_datagram_is_kept_for_receive, 0, 3);
+    tcase_add_loop_test(tcase, loopback_address_leads_nowhere_else, 0, 4);
+    tcase_add_loop_test(tcase, foreign_source_is_told_as_what_it_is, 0, 4);
+    tcase_add_test(tcase, link_local_source_is_asked_for_on_its_interface);
+    tcase_add_test(tcase, own_source_and_other_errors_stay_what_they_are);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

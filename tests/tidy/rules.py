@@ -151,6 +151,28 @@ def check_banned_call(source):
             yield number, f"{name}(); use {banned[name]}"
 
 
+# The ways out and in that nothing of the library takes, by name: no call, no pointer, no look-up.
+OTHER_WAYS = (r"sendto|recvfrom|WSASend(?:To|Msg|Disconnect)?|WSARecv(?:From|Msg|Ex|Disconnect)?|"
+              r"TransmitPackets|TransmitFile|RIO(?:Send|Receive)(?:Ex)?|ReadFile|WriteFile")
+
+
+@rule("send-path", *LIBRARY)
+def check_send_path(source):
+    for number, match in source.find(rf"(?<![.\w])(?<!->)({OTHER_WAYS})\b(?!\s*\()"):
+        yield number, f"{match.group(1)} named; use {SEND}"
+    for number, match in source.find(r"\b(WSASendMsg|WSARecvMsg|TransmitPackets|TransmitFile|"
+                                     r"RIO\w+|ReadFile|WriteFile)\s*\("):
+        yield number, f"{match.group(1)}(); WSASendMsg and WSARecvMsg are asked for at run time"
+    for number, line in enumerate(source.lines, 1):
+        for match in re.finditer(rf'"(send|recv|{OTHER_WAYS})"', line):
+            yield number, f"{match.group(1)} looked up; use {SEND}"
+    # `send` and `recv` may be the names of variables; elsewhere they are taken as pointers.
+    for name in ("send", "recv"):
+        if not re.search(rf"^\s+\w+ {name}\b[;,=\[]", source.code, re.MULTILINE):
+            for number, _ in source.find(rf"[=(,{{&?:]\s*{name}\s*[,;:)}}]"):
+                yield number, f"pointer to {name}(); use {SEND}"
+
+
 # Types and names
 
 SYSTEM_TYPES = (

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * A network that is really full: a loopback behind a token bucket, in a namespace of its own (S16,
- * S24, S26, S45, S46).
+ * A network that is really full: a loopback behind a token bucket (S16, S24, S26, S45, S46). There
+ * is nothing else, so that no route leads anywhere (S39).
  *
  * What is sent stays charged to the socket until the bucket lets it go, so a small send buffer is
  * full after a few datagrams and has room again some milliseconds later.
  */
 #include "conformance.h"
-#include "namespace.h"
+#include "slow.h"
 
 enum {
-    DATAGRAM_BYTES = 1400,
-    BYTES_PER_SECOND = 400000, /* 3.5 ms for each datagram */
-    SEND_BUFFER_BYTES = 16384
+    DATAGRAM_BYTES = 1400, /* 3.5 ms for each */
+    SEND_BUFFER_BYTES = 16384,
+    MANY = 120 /* more than any reactor leaves to the system at once */
 };
 
 static uint8_t bytes[DATAGRAM_BYTES];
@@ -20,8 +20,7 @@ static uint8_t bytes[DATAGRAM_BYTES];
 /* A sender that is soon full, and whom it sends to. */
 static struct ks_node *open_slow(struct ks *t, struct ks_node **to)
 {
-    kc_namespace_enter();
-    kc_namespace_slow_down(BYTES_PER_SECOND);
+    kc_slow_enter();
     ks_open(t);
     struct kirim_endpoint_options options = ks_endpoint_options(t);
     *to = ks_node(t);
@@ -82,13 +81,13 @@ static void queue_drains_in_order(struct ks *t)
 {
     struct ks_node *b;
     struct ks_node *a = open_slow(t, &b);
-    for (uint32_t i = 0; i < 60; i++) {
+    for (uint32_t i = 0; i < MANY; i++) {
         KS_OK(send_numbered(a, b, 0, i));
     }
     KS_ERR(KIRIM_EWOULDBLOCK, kirim_endpoint_flush(a->ep));
     KS_CHECK(kirim_endpoint_queued_count(a->ep) > 0);
     KS_ERR(KIRIM_EWOULDBLOCK, send_numbered(a, b, KIRIM_SEND_NOW, 99));
-    expect_all(t, b, 60);
+    expect_all(t, b, MANY);
     KS_CHECK(ks_stats(a).tx_blocked >= 1);
     KS_EQ(0, a->failed_count);
 }
@@ -115,6 +114,38 @@ static void deadline_passes(struct ks *t)
     KS_EQ(2, b->rx[b->rx_count - 1].bytes);
 }
 
+/* Datagrams are told apart by their lengths. */
+static void cancel_is_exact(struct ks *t)
+{
+    enum { SHORTEST = DATAGRAM_BYTES - MANY };
+    struct ks_node *b;
+    struct ks_node *a = open_slow(t, &b);
+    struct ks_op *ops[MANY];
+    size_t next = fill(a, b);
+    for (size_t i = 0; i < MANY; i++) {
+        ops[i] = ks_op(t, 0);
+        KS_ERR(KIRIM_PENDING, ks_send(a, bytes, SHORTEST + i, &b->addr, ops[i]));
+    }
+    KS_ERR(KIRIM_EWOULDBLOCK, kirim_endpoint_flush(a->ep));
+    for (size_t i = 2; i < MANY; i += 3) {
+        KS_OK(kirim_op_cancel(&ops[i]->op));
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        KS_UNTIL(t, ops[i]->done_count == 1);
+    }
+    KS_OK(kirim_endpoint_send_to(a->ep, "z", 1, &b->addr));
+    KS_UNTIL(t, b->rx_count > 0 && b->rx[b->rx_count - 1].bytes == 1);
+    for (size_t i = 0; i < MANY; i++) {
+        KS_CHECK(ops[i]->err == KIRIM_OK || (ops[i]->err == KIRIM_EABORTED && i % 3 == 2));
+        if (ops[i]->err == KIRIM_OK) {
+            KS_EQ(SHORTEST + i, b->rx[next].bytes);
+            next++;
+        }
+    }
+    KS_EQ(next + 1, b->rx_count);
+    KS_CHECK(ks_stats(a).drops[KIRIM_DROP_CANCELLED] > 0);
+}
+
 static void close_aborts(struct ks *t)
 {
     struct ks_node *b;
@@ -137,17 +168,48 @@ static void close_aborts(struct ks *t)
     KS_UNTIL(t, b->rx_count == sent);
 }
 
-#define SLOW(claim, cites, function)                                                       \
-    {                                                                                      \
-        .name = (claim), .rows = (cites), .run = (function), .kind = KC_LIVE,              \
-        .flags = KC_UNOPENED | KC_SYSTEM | KC_EXTRA, .obstacle = kc_slow_network_obstacle, \
+static void no_route_is_told(struct ks *t)
+{
+    static const uint8_t v4[4] = { 192, 0, 2, 1 };
+    static const uint8_t v6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
+    const struct kirim_addr to =
+        t->family == KIRIM_IPV4 ? kirim_addr_ipv4(v4, 9) : kirim_addr_ipv6(v6, 9, 0);
+    kc_slow_enter();
+    ks_open(t);
+    struct kirim_endpoint_options options = ks_endpoint_options(t);
+    options.local = ks_wildcard(t->family, 0);
+    struct ks_node *a = ks_node_with(t, &options);
+    struct ks_op *o = ks_op(t, 0);
+    t->mode = KIRIM_SEND_NOW;
+    KS_ERR(KIRIM_ENETUNREACH, ks_send(a, "x", 1, &to, NULL));
+    t->mode = 0;
+    KS_OK(ks_send(a, "x", 1, &to, NULL));
+    KS_ERR(KIRIM_PENDING, ks_send(a, "x", 1, &to, o));
+    KS_UNTIL(t, a->failed_count == 1 && o->done_count == 1);
+    KS_ERR(KIRIM_ENETUNREACH, o->err);
+    KS_ERR(KIRIM_ENETUNREACH, a->event.err);
+    KS_EQ(KIRIM_DROP_UNREACHABLE, a->event.drop_reason);
+    KS_CHECK(kirim_addr_equal(&to, &a->event.peer));
+    options = ks_endpoint_options(t);
+    options.local = (struct kirim_addr){ { 0, 0, 0 } };
+    options.peer = to;
+    struct ks_node *n = NULL;
+    KS_ERR(KIRIM_ENETUNREACH, ks_node_try(t, &options, &n));
+}
+
+#define SLOW(claim, cites, function)                                               \
+    {                                                                              \
+        .name = (claim), .rows = (cites), .run = (function), .kind = KC_LIVE,      \
+        .flags = KC_UNOPENED | KC_SYSTEM | KC_EXTRA, .obstacle = kc_slow_obstacle, \
     }
 
 static const struct kc_case cases[] = {
     SLOW("now_on_a_full_network_keeps_nothing", "S16 S46", now_keeps_nothing),
     SLOW("queue_drains_into_a_slow_network_in_order", "S24 S46", queue_drains_in_order),
     SLOW("deadline_passes_on_a_full_network", "S45 S28", deadline_passes),
+    SLOW("cancel_on_a_full_network_stops_what_it_says", "S24 S49", cancel_is_exact),
     SLOW("close_on_a_full_network_aborts_the_rest", "S26 S49", close_aborts),
+    SLOW("no_route_is_unreachable", "S39", no_route_is_told),
 };
 
 const struct kc_subject kc_slow = KC_SUBJECT("slow", cases);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POSIX systems show what the cases claim: no gaps. Owns nothing. Any thread.
+ */
+#include "conformance.h"
+
+const char *kc_gap_send_control(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_bind(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_port_unreachable(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
