@@ -6,9 +6,5 @@
 #include "builtin.h"
 
 const struct ki_reactor_ops *const ki_reactors[] = {
-    &ki_reactor_completion,
-    &ki_reactor_wsaevent,
-    &ki_reactor_select,
-    &ki_reactor_sim,
-    NULL,
+    &ki_reactor_completion, &ki_reactor_wsaevent, &ki_reactor_select, &ki_reactor_sim, NULL,
 };
