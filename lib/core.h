@@ -237,6 +237,10 @@ void ki_train_bar(struct kirim_endpoint *ep);
  * none, or that would not help. */
 bool ki_train_split(struct kirim_endpoint *ep, const struct ki_refusal *why);
 
+/* Whether the flight that ended with `err` was a part of a train, so that it is to be tried by
+ * itself. Then it is flagged so, and counted if it is the last one of its train. */
+bool ki_train_fell(struct kirim_endpoint *ep, uint64_t number, kirim_err err, int sys_err);
+
 /* A datagram of a train that was refused has left by itself, so that the route is to blame, or was
  * lost too, so that it is not. */
 void ki_train_clear_suspect(struct kirim_endpoint *ep, const struct ki_entry *e, bool has_left);
@@ -353,6 +357,11 @@ void ki_loop_rearm(struct kirim_loop *loop);
 
 /* Tells it when the next turn is due, whatever it was told before: at the end of a turn. */
 void ki_loop_rearm_anew(struct kirim_loop *loop);
+
+/* Arms a timer that belongs to the list `owner`; cancels all that do. */
+kirim_err ki_timer_arm_owned(struct kirim_loop *loop, struct kirim_timer **owner,
+                             struct kirim_timer *timer, uint64_t deadline_ns);
+void ki_timers_cancel(struct kirim_timer **owner);
 
 /* Takes a timer that is about to fire off its owner's list, and notes how late it is. */
 void ki_timer_begin_expiry(struct kirim_timer *timer);

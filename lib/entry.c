@@ -295,6 +295,15 @@ static kirim_err given_up_with(const struct kirim_endpoint *ep, const struct ki_
     return e->op->ki_state == KI_OP_EXPIRED ? KIRIM_ETIMEDOUT : KIRIM_EABORTED;
 }
 
+/* Has an entry wait that was in flight, the last of those that were submitted. */
+static void wait_again(struct kirim_endpoint *ep, uint64_t number)
+{
+    struct ki_entry *e = ki_queue_at(&ep->queue, number);
+    e->status &= ~(uint32_t)KI_STATE; /* KI_QUEUED */
+    e->record = 0;
+    ep->queue.next = number;
+}
+
 /* Judges what a flight ended with. True: it waits again, to be submitted once more. */
 static bool repeat_or_lose(struct kirim_endpoint *ep, uint64_t number, kirim_err err, int sys_err)
 {
@@ -306,12 +315,15 @@ static bool repeat_or_lose(struct kirim_endpoint *ep, uint64_t number, kirim_err
         err = given_up;
         verdict = ki_judge(err, e->status);
     }
+    const bool is_last = (e->status & KI_LENT) == 0 && is_last_submitted(q, number);
+    if (given_up == KIRIM_OK && is_last && ki_train_fell(ep, number, err, sys_err)) {
+        wait_again(ep, number);
+        return true;
+    }
     if (verdict.action != KI_ACT_DROP) {
-        if ((e->status & KI_LENT) == 0 && is_last_submitted(q, number)) {
-            e->status &= ~(uint32_t)KI_STATE; /* KI_QUEUED */
-            e->record = 0;
+        if (is_last) {
             ki_entry_begin_retry(ep, e, err, sys_err);
-            q->next = number;
+            wait_again(ep, number);
             return true;
         }
         verdict.reason = KIRIM_DROP_LATE;

@@ -59,7 +59,8 @@ enum {
     KI_FAILED = 128,     /* it was lost, and waits for the `failed` callback (the core's) */
     KI_ALONE = 256,      /* it leaves by itself, in no train */
     KI_TRAIN_HEAD = 512, /* it does not follow another one in a train, but may begin one */
-    KI_OWNED = 1024, /* it has a block of its own, freed when it is off the queue (the core's) */
+    KI_OWNED = 1024,    /* it has a block of its own, freed when it is off the queue (the core's) */
+    KI_IN_TRAIN = 2048, /* in flight as a part of a train (the reactor's) */
     KI_STALE_ONE = 1 << 24, /* stale refusals of it, counted in four bits (the core's) */
     KI_STALE_MAX = 8 << 24  /* so many; the next one is believed */
 };
@@ -288,7 +289,8 @@ struct ki_reactor_ops {
      * may move while they wait. Where p->tx_segments_max is more than 1, neighbours may leave as
      * one train, as ki_train_joins() tells; an entry with segment_bytes is such a train by itself,
      * of at most so many datagrams (the core cuts longer ones, and all of them where there are no
-     * trains). */
+     * trains). What is in flight as a part of a train has KI_IN_TRAIN, what is so by itself has
+     * not; a train that fails is finished from its last entry to its first. */
     uint32_t (*submit)(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
 

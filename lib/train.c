@@ -107,6 +107,25 @@ static bool is_offload_error(kirim_err err)
            err == KIRIM_EOPNOTSUPP;
 }
 
+/* Suspects the route of a train that begins with `e`. */
+static void suspect(struct kirim_endpoint *ep, const struct ki_entry *e, kirim_err err)
+{
+    /* Datagrams that are longer than the route's MTU can be fragmented, but not in a train: then
+     * shorter ones still can. */
+    const bool is_size = err == KIRIM_EINVAL || err == KIRIM_EMSGSIZE;
+    ep->suspect = *peer_of(ep, e);
+    ep->suspect_bytes = is_size ? segment_of(e) : 0;
+    ep->is_suspect = 1;
+}
+
+static void count_refused(struct kirim_endpoint *ep, int sys_err)
+{
+    ki_log(ep->loop, KIRIM_LOG_INFO, "a train was refused: its datagrams leave one by one",
+           sys_err);
+    ep->is_odd = 1;
+    ep->stats.tx_trains_refused++;
+}
+
 bool ki_train_split(struct kirim_endpoint *ep, const struct ki_refusal *why)
 {
     struct ki_queue *q = &ep->queue;
@@ -120,21 +139,32 @@ bool ki_train_split(struct kirim_endpoint *ep, const struct ki_refusal *why)
         why->err == KIRIM_EADDRNOTAVAIL) {
         return false;
     }
-    ki_log(ep->loop, KIRIM_LOG_INFO, "a train was refused: its datagrams leave one by one",
-           why->sys_err);
     for (uint32_t i = 0; i < why->entries; i++) {
         ki_queue_at(q, q->next + i)->status |= KI_ALONE;
     }
     if (is_offload_error(why->err)) {
-        /* Datagrams that are longer than the route's MTU can be fragmented, but not in a train:
-         * then shorter ones still can. */
-        const bool is_size = why->err == KIRIM_EINVAL || why->err == KIRIM_EMSGSIZE;
-        ep->suspect = *peer_of(ep, e);
-        ep->suspect_bytes = is_size ? segment_of(e) : 0;
-        ep->is_suspect = 1;
+        suspect(ep, e, why->err);
     }
-    ep->is_odd = 1;
-    ep->stats.tx_trains_refused++;
+    count_refused(ep, why->sys_err);
+    return true;
+}
+
+bool ki_train_fell(struct kirim_endpoint *ep, uint64_t number, kirim_err err, int sys_err)
+{
+    const struct ki_queue *q = &ep->queue;
+    struct ki_entry *e = ki_queue_at(q, number);
+    if ((e->status & KI_IN_TRAIN) == 0 || (e->status & KI_LENT) != 0 || !is_offload_error(err)) {
+        return false;
+    }
+    /* They come from the last to the first: whoever waits behind this one came before it. */
+    const uint32_t fallen = KI_IN_TRAIN | KI_ALONE;
+    const bool is_last = number + 1 == q->tail ||
+                         (ki_queue_at(q, number + 1)->status & (fallen | KI_STATE)) != fallen;
+    suspect(ep, e, err);
+    if (is_last) {
+        count_refused(ep, sys_err);
+    }
+    e->status |= KI_ALONE;
     return true;
 }
 

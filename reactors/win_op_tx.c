@@ -185,8 +185,9 @@ static uint32_t send_directly(struct ki_op_reactor *r, struct ki_op_port *p, str
 static void fly(struct ki_op_reactor *r, struct ki_op_port *p, struct ki_op_tx *op,
                 struct ki_entry *e, uint64_t number, uint64_t bytes)
 {
+    const uint32_t flags = KI_INFLIGHT | (op->out.is_train != 0 ? KI_IN_TRAIN : 0U);
     for (uint32_t i = 0; i < op->out.entries; i++) {
-        e[i].status = (e[i].status & ~(uint32_t)KI_STATE) | KI_INFLIGHT;
+        e[i].status = (e[i].status & ~(uint32_t)(KI_STATE | KI_IN_TRAIN)) | flags;
         e[i].record = (uint32_t)(op - r->tx_ops);
     }
     op->port = p;

@@ -395,6 +395,104 @@ START_TEST(what_was_never_tried_as_a_train_is_not_split)
 }
 END_TEST
 
+/* ---- late refusals --------------------------------------------------------------------------- */
+
+/* A port that keeps all it takes in flight, as trains. */
+static struct stage *flying_stage(void)
+{
+    struct stage *x = stage_open(0);
+    x->p->port->tx_segments_max = SEGMENTS_MAX;
+    x->p->fly_every = 1;
+    x->p->flies_in_trains = true;
+    return x;
+}
+
+START_TEST(train_that_is_refused_late_leaves_one_by_one)
+{
+    struct stage *x = flying_stage();
+    send_numbers(x, 0, 6);
+    ks_turn(&x->t);
+    KS_EQ(6, x->p->flight_count);
+    x->p->fly_every = 0;
+    script_end_all(x->p, KIRIM_EMSGSIZE);
+    ks_turn(&x->t);
+    script_check_sent(x->p, 0, 6);
+    for (size_t i = 6; i < 12; i++) {
+        KS_EQ(KI_ALONE, x->p->sent[i].status & KI_ALONE);
+    }
+    KS_EQ(1, ks_stats(x->n).tx_trains_refused);
+    KS_EQ(6, ks_stats(x->n).tx_datagrams);
+    KS_EQ(0, x->n->failed_count);
+    KS_EQ(1, routes(x));
+    stage_close(x);
+}
+END_TEST
+
+START_TEST(built_train_that_is_refused_late_is_cut)
+{
+    struct stage *x = flying_stage();
+    uint8_t bytes[TRAIN * KS_NUMBER_BYTES];
+    KS_OK(send_train(x, bytes, 0, TRAIN, 0, NULL));
+    ks_turn(&x->t);
+    x->p->fly_every = 0;
+    script_end_all(x->p, KIRIM_ESYSTEM);
+    ks_turn(&x->t);
+    ks_turn(&x->t);
+    script_check_sent(x->p, 0, TRAIN);
+    KS_EQ(1, ks_stats(x->n).tx_trains_refused);
+    KS_EQ(1, routes(x));
+    stage_close(x);
+}
+END_TEST
+
+START_TEST(datagram_of_a_fallen_train_that_is_refused_again_is_lost)
+{
+    struct stage *x = flying_stage();
+    send_numbers(x, 0, 3);
+    ks_turn(&x->t);
+    script_end_all(x->p, KIRIM_EMSGSIZE);
+    ks_turn(&x->t);
+    KS_EQ(3, x->p->flight_count); /* each by itself */
+    script_end_all(x->p, KIRIM_EMSGSIZE);
+    ks_turn(&x->t);
+    KS_EQ(3, drops(x, KIRIM_DROP_TOO_LONG));
+    KS_EQ(1, ks_stats(x->n).tx_trains_refused);
+    KS_EQ(0, routes(x)); /* it is not the offload's fault */
+    stage_close(x);
+}
+END_TEST
+
+START_TEST(fallen_train_behind_which_something_was_submitted_is_lost)
+{
+    struct stage *x = flying_stage();
+    send_numbers(x, 0, 2);
+    ks_turn(&x->t);
+    send_numbers(x, 2, 1);
+    ks_turn(&x->t);
+    script_end(x->p, 0, KIRIM_EMSGSIZE, 90);
+    script_end(x->p, 1, KIRIM_EMSGSIZE, 90);
+    ks_turn(&x->t);
+    KS_EQ(2, drops(x, KIRIM_DROP_TOO_LONG));
+    KS_EQ(0, ks_stats(x->n).tx_trains_refused);
+    script_end_all(x->p, KIRIM_OK);
+    ks_turn(&x->t);
+    stage_close(x);
+}
+END_TEST
+
+START_TEST(fallen_train_without_buffers_is_lost_together)
+{
+    struct stage *x = flying_stage();
+    send_numbers(x, 0, 4);
+    ks_turn(&x->t);
+    script_end_all(x->p, KIRIM_ENOBUFS);
+    ks_turn(&x->t);
+    KS_EQ(4, drops(x, KIRIM_DROP_NO_BUFFERS));
+    KS_EQ(0, ks_stats(x->n).tx_trains_refused);
+    stage_close(x);
+}
+END_TEST
+
 /* ---- replies --------------------------------------------------------------------------------- */
 
 static void reply_all(struct ks_node *n, const struct kirim_batch *batch)
@@ -513,6 +611,11 @@ static TCase *refusal_cases(void)
     tcase_add_test(tcase, a_train_that_leaves_later_blames_no_route);
     tcase_add_loop_test(tcase, a_built_train_that_is_refused_is_cut, 0, 2);
     tcase_add_test(tcase, what_was_never_tried_as_a_train_is_not_split);
+    tcase_add_test(tcase, train_that_is_refused_late_leaves_one_by_one);
+    tcase_add_test(tcase, built_train_that_is_refused_late_is_cut);
+    tcase_add_test(tcase, datagram_of_a_fallen_train_that_is_refused_again_is_lost);
+    tcase_add_test(tcase, fallen_train_behind_which_something_was_submitted_is_lost);
+    tcase_add_test(tcase, fallen_train_without_buffers_is_lost_together);
     tcase_add_test(tcase, answers_to_two_trains_stay_two);
     tcase_add_test(tcase, the_route_that_was_noted_first_makes_room);
     tcase_add_test(tcase, routes_are_forgotten_in_the_order_of_their_times);

@@ -78,9 +78,11 @@ struct script_port {
     struct kirim_addr local;
 
     /* what it plays */
-    uint32_t room;       /* entries until it is full */
-    uint32_t fly_every;  /* of those it takes each n-th stays in flight; 0: none, 1: all */
-    uint32_t batch_max;  /* arrivals that one receive() hands over */
+    uint32_t room;      /* entries until it is full */
+    uint32_t fly_every; /* of those it takes each n-th stays in flight; 0: none, 1: all */
+    uint32_t batch_max; /* arrivals that one receive() hands over */
+    bool
+        flies_in_trains; /* what flies is a part of a train, that ends from the last to the first */
     bool is_deaf;        /* to cancel(); else what is cancelled ends KIRIM_EABORTED */
     bool is_close_held;  /* a port_close() is PENDING until this is taken back */
     bool is_always_more; /* says KI_RX_MORE whatever there is */

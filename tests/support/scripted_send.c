@@ -10,7 +10,7 @@
 enum {
     STALE_BITS = 15 * KI_STALE_ONE,
     STATUS_KNOWN = KI_STATE | KI_LENT | KI_STORED | KI_RETRIED | KI_DONTROUTE | KI_COPIED |
-                   KI_ALONE | KI_TRAIN_HEAD | STALE_BITS
+                   KI_ALONE | KI_TRAIN_HEAD | KI_IN_TRAIN | STALE_BITS
 };
 
 #define RECORD_MARK 0x5c71ed00U
@@ -133,7 +133,9 @@ static void take(struct script_port *sp, struct ki_entry *e, uint64_t number)
         return;
     }
     pin(sp->script, e, 1);
-    e->status = (e->status & ~(uint32_t)KI_STATE) | KI_INFLIGHT;
+    const bool is_part = sp->flies_in_trains && (e->status & KI_ALONE) == 0;
+    e->status = (e->status & ~(uint32_t)(KI_STATE | KI_IN_TRAIN)) | KI_INFLIGHT |
+                (is_part ? (uint32_t)KI_IN_TRAIN : 0U);
     e->record = RECORD_MARK + (uint32_t)(number & 0xff);
     sp->flights =
         script_grow(sp->flights, sp->flight_count, &sp->flight_room, sizeof sp->flights[0]);
@@ -309,6 +311,12 @@ static void tell_end(struct script_port *sp, size_t index)
 bool script_tell_ends(struct script_port *sp, bool is_closing)
 {
     bool has_told = false;
+    for (size_t i = sp->flight_count; sp->flies_in_trains && i-- > 0;) {
+        if (sp->flights[i].is_ending && sp->flights[i].err != KIRIM_OK) {
+            tell_end(sp, i);
+            has_told = true;
+        }
+    }
     for (size_t i = 0; i < sp->flight_count;) {
         struct script_flight *f = &sp->flights[i];
         if (is_closing && !f->is_ending) {

@@ -480,14 +480,14 @@ static DWORD WSAAPI script_event_wait(DWORD count, const WSAEVENT *events, BOOL 
                : system_calls()->event_wait(count, events, all, timeout_ms, alertable);
 }
 
-/* It cannot fail. */
+/* It cannot fail: a refused one is not alertable, so that routines come late. */
 static DWORD WINAPI script_sleep(DWORD timeout_ms, BOOL alertable)
 {
     if (timeout_ms != 0 || alertable == FALSE) {
         timeout = timeout_ms == INFINITE ? -1 : (int64_t)timeout_ms;
     }
-    (void)is_refused(SCRIPT_SLEEP, 0, 0, alertable, timeout_ms);
-    return system_calls()->sleep_ex(timeout_ms, alertable);
+    const bool is_deaf = is_refused(SCRIPT_SLEEP, 0, 0, alertable, timeout_ms);
+    return system_calls()->sleep_ex(timeout_ms, is_deaf ? FALSE : alertable);
 }
 
 const struct ki_win_sys *script_table(void)
