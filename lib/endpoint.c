@@ -241,9 +241,7 @@ void ki_endpoint_tell(struct kirim_endpoint *ep)
 static void cancel_timers(struct kirim_endpoint *ep)
 {
     kirim_timer_cancel(&ep->op_timer);
-    while (ep->timers != NULL) {
-        kirim_timer_cancel(ep->timers);
-    }
+    ki_timers_cancel(&ep->timers);
 }
 
 kirim_err kirim_endpoint_close(struct kirim_endpoint *ep)

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Timers of a loop and of its endpoints, over the wheel. Loop thread.
+ * Timers of a loop, of its endpoints and of their sessions, over the wheel. Loop thread.
  */
 #include "core.h"
 
 static void unlink_owner(struct kirim_timer *t)
 {
-    struct kirim_endpoint *ep = t->ki_owner;
-    if (ep == NULL) {
+    if (t->ki_owner == NULL) {
         return;
     }
     if (t->ki_owned_prev != NULL) {
         t->ki_owned_prev->ki_owned_next = t->ki_owned_next;
     } else {
-        ep->timers = t->ki_owned_next;
+        *t->ki_owner = t->ki_owned_next;
     }
     if (t->ki_owned_next != NULL) {
         t->ki_owned_next->ki_owned_prev = t->ki_owned_prev;
@@ -72,26 +71,36 @@ kirim_err kirim_timer_arm_after(struct kirim_loop *loop, struct kirim_timer *tim
     return kirim_timer_arm(loop, timer, is_in_reach ? now_ns + delay_ns : KIRIM_NEVER);
 }
 
+kirim_err ki_timer_arm_owned(struct kirim_loop *loop, struct kirim_timer **owner,
+                             struct kirim_timer *timer, uint64_t deadline_ns)
+{
+    if (timer == NULL || (timer->ki_loop != NULL && timer->ki_owner != owner)) {
+        return KIRIM_EINVAL;
+    }
+    const kirim_err err = kirim_timer_arm(loop, timer, deadline_ns);
+    if (err == KIRIM_OK && timer->ki_loop != NULL && timer->ki_owner == NULL) {
+        timer->ki_owner = owner;
+        timer->ki_owned_next = *owner;
+        if (*owner != NULL) {
+            (*owner)->ki_owned_prev = timer;
+        }
+        *owner = timer;
+    }
+    return err;
+}
+
+void ki_timers_cancel(struct kirim_timer **owner)
+{
+    while (*owner != NULL) {
+        kirim_timer_cancel(*owner);
+    }
+}
+
 kirim_err kirim_endpoint_timer_arm(struct kirim_endpoint *ep, struct kirim_timer *timer,
                                    uint64_t deadline_ns)
 {
-    kirim_err err = ki_endpoint_check(ep);
-    if (err < 0) {
-        return err;
-    }
-    if (timer == NULL || (timer->ki_loop != NULL && timer->ki_owner != ep)) {
-        return KIRIM_EINVAL;
-    }
-    err = kirim_timer_arm(ep->loop, timer, deadline_ns);
-    if (err == KIRIM_OK && timer->ki_loop != NULL && timer->ki_owner == NULL) {
-        timer->ki_owner = ep;
-        timer->ki_owned_next = ep->timers;
-        if (ep->timers != NULL) {
-            ep->timers->ki_owned_prev = timer;
-        }
-        ep->timers = timer;
-    }
-    return err;
+    const kirim_err err = ki_endpoint_check(ep);
+    return err < 0 ? err : ki_timer_arm_owned(ep->loop, &ep->timers, timer, deadline_ns);
 }
 
 void kirim_timer_cancel(struct kirim_timer *timer)

@@ -124,6 +124,14 @@ const char *kc_gap_bind(const struct kc_where *where);
 /* What it hears of a closed port does not make a socket readable, and may be told to nobody. */
 const char *kc_gap_port_unreachable(const struct kc_where *where);
 
+/* It does not let the only interface of this host carry groups of the family; besides: everybody at
+ * the port hears what anybody has joined; what is said with a message is ignored; who sends hears
+ * itself whatever it says. */
+const char *kc_gap_groups(const struct kc_where *where);
+const char *kc_gap_groups_of_others(const struct kc_where *where);
+const char *kc_gap_groups_by_control(const struct kc_where *where);
+const char *kc_gap_groups_unlooped(const struct kc_where *where);
+
 /* The reactor of a loop whose endpoints are another loop's guests: one that leaves what arrives in
  * the socket until it is stepped, as one that posts receives ahead does not. */
 static inline const char *kc_guest_host(const struct ks *t)

@@ -21,3 +21,27 @@ const char *kc_gap_port_unreachable(const struct kc_where *where)
     (void)where;
     return NULL;
 }
+
+const char *kc_gap_groups(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_groups_of_others(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_groups_by_control(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_groups_unlooped(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}

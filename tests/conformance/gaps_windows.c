@@ -15,20 +15,13 @@
 
 enum { MARKED_TTL = 7, CONTROL_BYTES = 128 };
 
-/* A question that is asked once. */
-struct question {
-    bool is_asked;
-    bool is_so;
-};
-
 bool kc_is_wine(void)
 {
     const HMODULE ntdll = GetModuleHandleA("ntdll.dll");
     return ntdll != NULL && GetProcAddress(ntdll, "wine_get_version") != NULL;
 }
 
-/* The reason, if this is Wine and the question is answered in the negative. */
-static const char *judge(struct question *q, bool (*ask)(void), const char *reason)
+const char *kc_gap_judge(struct kc_question *q, bool (*ask)(void), const char *reason)
 {
     if (!q->is_asked) {
         WSADATA data;
@@ -140,16 +133,16 @@ static bool binds_own_addresses_only(void)
 
 const char *kc_gap_send_control(const struct kc_where *where)
 {
-    static struct question q;
+    static struct kc_question q;
     (void)where;
-    return judge(&q, honours_control, "wine-ignores-control-data-on-send");
+    return kc_gap_judge(&q, honours_control, "wine-ignores-control-data-on-send");
 }
 
 const char *kc_gap_bind(const struct kc_where *where)
 {
-    static struct question q;
+    static struct kc_question q;
     return where->family == KIRIM_IPV4
-               ? judge(&q, binds_own_addresses_only, "wine-binds-foreign-addresses")
+               ? kc_gap_judge(&q, binds_own_addresses_only, "wine-binds-foreign-addresses")
                : NULL;
 }
 

@@ -7,7 +7,16 @@
 
 #include <stdbool.h>
 
+/* A question that is asked once. */
+struct kc_question {
+    bool is_asked;
+    bool is_so;
+};
+
 /* Whether this is Wine. */
 bool kc_is_wine(void);
+
+/* The reason, if this is Wine and the question is answered in the negative. */
+const char *kc_gap_judge(struct kc_question *q, bool (*ask)(void), const char *reason);
 
 #endif

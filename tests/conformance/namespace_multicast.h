@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A network on which groups can be joined: a host with two interfaces, each of which leads to
- * another host.
+ * another host; or, on Windows, where a test can make none, the loopback interface alone.
  */
 #ifndef KC_NAMESPACE_MULTICAST_H
 #define KC_NAMESPACE_MULTICAST_H
 
-#include <kirim/addr.h>
+#include "support/ks.h"
 
 /* A network that one of the interfaces leads to. */
 struct kc_segment {
@@ -18,12 +18,21 @@ struct kc_segment {
     struct kirim_addr far_addr; /* its address */
 };
 
-/* Why a case could not enter such a network, or NULL. */
+/* Why a case could not enter such a network, or NULL; and the same of a case that is content with
+ * the first interface, by which its own host hears it. */
 const char *kc_segments_obstacle(void);
+const char *kc_segment_obstacle(void);
+
+/* Why it cannot be shown that a sender's word keeps what it sends from this host, or NULL. */
+const char *kc_unlooped_obstacle(void);
 
 /* Moves the process there; for cases that run in a child. By default the host sends to groups over
- * the first segment. */
+ * the first segment. What there is not stays zero: on the loopback interface alone, the second
+ * segment, and of the first one `to_all` and the other host. */
 void kc_segments_enter(struct kc_segment segment[2], int family);
+
+/* Opens the fixture's loop there. */
+void kc_segments_open(struct ks *t);
 
 /* Has the other host's socket hear a group at the group's port; then send to it and receive. What
  * it receives is cut at `bytes`; none in 10 s is an error, as -1. */

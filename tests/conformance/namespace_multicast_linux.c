@@ -223,9 +223,24 @@ const char *kc_segments_obstacle(void)
     return answer == 1 ? NULL : "not-permitted: virtual devices";
 }
 
+const char *kc_segment_obstacle(void)
+{
+    return kc_segments_obstacle();
+}
+
+const char *kc_unlooped_obstacle(void)
+{
+    return kc_segments_obstacle();
+}
+
 void kc_segments_enter(struct kc_segment segment[2], int family)
 {
     KS_CHECK(enter_segments(segment, family));
+}
+
+void kc_segments_open(struct ks *t)
+{
+    ks_open(t);
 }
 
 /* ---- the other host -------------------------------------------------------------------------- */

@@ -11,11 +11,13 @@
 #include <kirim/endpoint.h>
 #include <kirim/error.h>
 #include <kirim/guest.h>
+#include <kirim/layer.h>
 #include <kirim/loop.h>
 #include <kirim/msg.h>
 #include <kirim/multicast.h>
 #include <kirim/op.h>
 #include <kirim/remote.h>
+#include <kirim/session.h>
 #include <kirim/sim.h>
 #include <kirim/stats.h>
 #include <kirim/timer.h>

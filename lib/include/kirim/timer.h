@@ -28,12 +28,12 @@ struct kirim_timer {
     uint64_t ki_order;                 /**< Order of arming. */
     uint64_t ki_place;                 /**< Where it is linked. */
     struct kirim_loop *ki_loop;        /**< The loop it is armed on; NULL: idle. */
-    struct kirim_endpoint *ki_owner;   /**< The endpoint it belongs to, or NULL. */
+    struct kirim_timer **ki_owner;     /**< The list of whom it belongs to, or NULL. */
     struct kirim_timer *ki_next;       /**< Neighbour in a slot, sibling in the heap. */
     struct kirim_timer *ki_prev;       /**< Neighbour in a slot; sibling or parent in the heap. */
     struct kirim_timer *ki_child;      /**< First child in the heap. */
-    struct kirim_timer *ki_owned_next; /**< Neighbour in the endpoint's list. */
-    struct kirim_timer *ki_owned_prev; /**< Neighbour in the endpoint's list. */
+    struct kirim_timer *ki_owned_next; /**< Neighbour in that list. */
+    struct kirim_timer *ki_owned_prev; /**< Neighbour in that list. */
     uint64_t ki_reserved[2];           /**< Room to grow. */
 };
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What sessions send: to their peer, from the address that it speaks to, within what it has earned.
+ * Loop thread.
+ */
+#include "session.h"
+
+/* ---- waiting for the endpoint ---------------------------------------------------------------- */
+
+static void block(struct kirim_session *s)
+{
+    struct kirim_sessions *set = s->set;
+    if (s->is_blocked == 0) {
+        s->is_blocked = 1;
+        s->blocked_next = NULL;
+        s->blocked_link = set->blocked_last;
+        *set->blocked_last = s;
+        set->blocked_last = &s->blocked_next;
+    }
+}
+
+void ki_session_unblock(struct kirim_session *s)
+{
+    struct kirim_sessions *set = s->set;
+    if (s->is_blocked != 0) {
+        s->is_blocked = 0;
+        *s->blocked_link = s->blocked_next;
+        if (s->blocked_next != NULL) {
+            s->blocked_next->blocked_link = s->blocked_link;
+        } else {
+            set->blocked_last = s->blocked_link;
+        }
+    }
+}
+
+void ki_sessions_writable(struct kirim_endpoint *ep, void *user)
+{
+    struct kirim_sessions *set = user;
+    /* Those that are refused again go to the end, behind the last of now; who is refused is not
+     * asked twice. */
+    const struct kirim_session *s = set->blocked;
+    uint64_t waiting = 0;
+    for (; s != NULL; s = s->blocked_next) {
+        waiting++;
+    }
+    while (waiting-- > 0 && set->blocked != NULL && ki_endpoint_has_room(ep)) {
+        struct kirim_session *first = set->blocked;
+        ki_session_unblock(first);
+        if (first->handler.writable != NULL) {
+            first->handler.writable(first, first->user);
+            set->loop->moment++;
+        }
+    }
+    if (set->blocked != NULL) {
+        ep->wants_writable = 1;
+    }
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+static uint64_t bytes_of(const struct kirim_msg *msg)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; msg->buf != NULL && i < msg->buf_count; i++) {
+        bytes += msg->buf[i].bytes;
+    }
+    return bytes;
+}
+
+/* The path of a message, or NULL. */
+static struct ki_session_path *path_of(struct kirim_session *s, const struct kirim_addr *peer)
+{
+    if (peer == NULL || kirim_addr_equal(peer, &s->path.peer)) {
+        return &s->path;
+    }
+    const bool is_known = kirim_addr_family(&s->candidate.peer) != KIRIM_FAMILY_NONE &&
+                          kirim_addr_equal(peer, &s->candidate.peer);
+    return is_known ? &s->candidate : NULL;
+}
+
+/* The control data of a message with the session's local address in it, if that has to be said. */
+static const struct kirim_control *with_source(const struct kirim_session *s,
+                                               const struct kirim_msg *msg,
+                                               struct kirim_control *room)
+{
+    const struct kirim_control *c = msg->control;
+    const bool is_said = c != NULL && (c->size != sizeof *c || c->ifindex != 0 ||
+                                       kirim_addr_family(&c->source) != KIRIM_FAMILY_NONE);
+    if (s->set->names_source == 0 || kirim_addr_family(&s->local) == KIRIM_FAMILY_NONE || is_said) {
+        return c;
+    }
+    *room = c != NULL ? *c : (struct kirim_control)KIRIM_CONTROL_INIT;
+    room->source = s->local;
+    return room;
+}
+
+kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_msg *msg,
+                             uint32_t flags, struct kirim_op *op, size_t *sent_bytes)
+{
+    struct kirim_control room;
+    if (session == NULL || msg == NULL) {
+        return KIRIM_EINVAL;
+    }
+    if (session->state != KI_SESSION_OPEN) {
+        return KIRIM_ECLOSED;
+    }
+    struct kirim_sessions *set = session->set;
+    struct ki_session_path *path = path_of(session, msg->peer);
+    if (path == NULL) {
+        return KIRIM_EINVAL;
+    }
+    const uint64_t bytes = bytes_of(msg);
+    if (bytes > ki_path_allowance(set, path)) {
+        session->is_limited = 1;
+        set->stats.tx_limited++;
+        return KIRIM_EWOULDBLOCK;
+    }
+    struct kirim_msg out = *msg;
+    out.peer = &path->peer;
+    out.control = with_source(session, msg, &room);
+    const kirim_err err = kirim_endpoint_send(set->ep, &out, flags, op, sent_bytes);
+    if (err == KIRIM_EWOULDBLOCK) {
+        block(session);
+    }
+    if (err >= 0) {
+        path->tx_bytes += bytes;
+        session->tx_bytes += bytes;
+        session->tx_datagrams += ki_segments((size_t)bytes, msg->segment_bytes);
+    }
+    return err;
+}
+
+kirim_err kirim_session_send_bytes(struct kirim_session *session, const void *data, size_t bytes)
+{
+    const struct kirim_buf buf = { (void *)(uintptr_t)data, bytes };
+    const struct kirim_msg msg = { &buf, NULL, NULL, 1, 0 };
+    return kirim_session_send(session, &msg, 0, NULL, NULL);
+}
+
+kirim_err kirim_sessions_answer(struct kirim_sessions *set, const struct kirim_datagram *datagram,
+                                const void *data, size_t bytes)
+{
+    if (set == NULL || datagram == NULL || datagram != set->answering) {
+        return KIRIM_EINVAL;
+    }
+    if (bytes > datagram->bytes * set->amplification) {
+        return KIRIM_EMSGSIZE;
+    }
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    const struct kirim_arrival *a = datagram->arrival;
+    const struct kirim_buf buf = { (void *)(uintptr_t)data, bytes };
+    struct kirim_msg msg = { &buf, &datagram->peer, NULL, 1, 0 };
+    if (set->names_source != 0 && a != NULL &&
+        kirim_addr_family(&a->local) == kirim_addr_family(&datagram->peer) &&
+        !kirim_addr_is_multicast(&a->local)) {
+        control.source = a->local;
+        msg.control = &control;
+    }
+    return kirim_endpoint_send(set->ep, &msg, 0, NULL, NULL);
+}
