@@ -147,8 +147,10 @@ struct kirim_sessions_options {
     uint32_t prefix_count_max;
     /** Most sessions that are not validated. 0: no limit of its own. */
     uint32_t unvalidated_count_max;
-    /** Length of a prefix in bits: IPv4, 0: 24; IPv6, 0: 56. */
-    uint8_t prefix_ipv4_bits, prefix_ipv6_bits;
+    /** Length of a prefix of IPv4 in bits. 0: 24. */
+    uint8_t prefix_ipv4_bits;
+    /** Length of a prefix of IPv6 in bits. 0: 56. */
+    uint8_t prefix_ipv6_bits;
     /** KIRIM_EVICT_... */
     uint16_t eviction;
     /** Bytes of the caller's own state behind each session, at most 65,536; zeroed. */

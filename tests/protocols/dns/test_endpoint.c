@@ -3,6 +3,9 @@
  * Claims about the binding to a loop: services and lookups on every reactor with real sockets, over
  * both families; what is dropped and counted; how a lookup ends.
  */
+#include <stdio.h>
+
+#include "conformance/conformance.h"
 #include "kit.h"
 #include "protocols/dns/dns_endpoint.h"
 
@@ -132,6 +135,17 @@ START_TEST(lookups_are_answered)
 }
 END_TEST
 
+/* Whether answers leave from the address that was asked: the reactor can, and the system does. */
+static bool names_source(const struct place *p, uint32_t needed)
+{
+    const struct kc_where where = { .reactor = kirim_loop_reactor(p->loop), .family = KIRIM_IPV4 };
+    const char *gap = kc_gap_send_control(&where);
+    if (gap != NULL) {
+        printf("skipped: answers from the address that was asked: %s\n", gap);
+    }
+    return gap == NULL && (kirim_loop_caps(p->loop) & needed) == needed;
+}
+
 /* The lookups are connected: an answer from another address would not reach them. */
 START_TEST(answer_comes_from_the_address_that_was_asked)
 {
@@ -141,7 +155,7 @@ START_TEST(answer_comes_from_the_address_that_was_asked)
     if (!open_place(&p, _i, wildcard, &options)) {
         return;
     }
-    if ((kirim_loop_caps(p.loop) & KIRIM_CAP_SOURCE) != 0) {
+    if (names_source(&p, KIRIM_CAP_SOURCE)) {
         const struct kirim_addr local = service_addr(&p);
         struct kirim_addr server = addr_of(asked[_i % 2]);
         kirim_addr_set_port(&server, kirim_addr_port(&local));
@@ -163,8 +177,7 @@ START_TEST(dual_stack_service_answers_both_families)
     if (!open_place(&p, _i, any, &options)) {
         return;
     }
-    const uint32_t needed = KIRIM_CAP_SOURCE | KIRIM_CAP_DUAL_STACK;
-    if ((kirim_loop_caps(p.loop) & needed) == needed) {
+    if (names_source(&p, KIRIM_CAP_SOURCE | KIRIM_CAP_DUAL_STACK)) {
         const struct kirim_addr local = service_addr(&p);
         struct kirim_addr server = addr_of(asked[_i % 2]);
         kirim_addr_set_port(&server, kirim_addr_port(&local));
