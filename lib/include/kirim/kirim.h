@@ -17,8 +17,10 @@
 #include <kirim/multicast.h>
 #include <kirim/op.h>
 #include <kirim/remote.h>
+#include <kirim/secret.h>
 #include <kirim/session.h>
 #include <kirim/sim.h>
+#include <kirim/siphash.h>
 #include <kirim/stats.h>
 #include <kirim/timer.h>
 
