@@ -14,6 +14,7 @@
 #define KIRIM_DNS_ZONE_H
 
 #include <kirim/loop.h>
+#include <kirim/siphash.h>
 
 #include "name.h"
 #include "record.h"
@@ -37,12 +38,12 @@ struct kirim_dns_rrset {
 
 /** How to open a zone; start from KIRIM_DNS_ZONE_OPTIONS_INIT. */
 struct kirim_dns_zone_options {
-    size_t size;               /**< sizeof, set by the INIT macro. */
-    kirim_alloc_fn alloc;      /**< Required. */
-    void *alloc_user;          /**< First argument of `alloc`. */
-    uint8_t hash_key[16];      /**< Random bytes. */
-    size_t bytes_max;          /**< Memory that it may take. 0: 256 MiB. */
-    uint32_t record_count_max; /**< Records that it may hold. 0: 1,000,000. */
+    size_t size;                               /**< sizeof, set by the INIT macro. */
+    kirim_alloc_fn alloc;                      /**< Required. */
+    void *alloc_user;                          /**< First argument of `alloc`. */
+    uint8_t hash_key[KIRIM_SIPHASH_KEY_BYTES]; /**< Random bytes. */
+    size_t bytes_max;                          /**< Memory that it may take. 0: 256 MiB. */
+    uint32_t record_count_max;                 /**< Records that it may hold. 0: 1,000,000. */
 };
 
 /** Initialises options: the bounds' defaults. */

@@ -21,7 +21,7 @@ uint64_t ki_dns_node_hash(const struct kirim_dns_zone *zone, uint64_t parent_id,
         input[i] = (uint8_t)(parent_id >> (8 * i));
     }
     memcpy(input + 8, folded, bytes);
-    return ki_dns_hash(zone->options.hash_key, input, 8 + bytes);
+    return kirim_siphash_number(zone->options.hash_key, input, 8 + bytes);
 }
 
 struct ki_dns_node *ki_dns_node_child(const struct kirim_dns_zone *zone,

@@ -6,7 +6,6 @@
 #ifndef KI_DNS_ZONE_TREE_H
 #define KI_DNS_ZONE_TREE_H
 
-#include "hash.h"
 #include "zone.h"
 
 /* All records of one type at a node, in the order in which they were added. */

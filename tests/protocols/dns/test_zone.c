@@ -4,7 +4,6 @@
  * bounds, its memory.
  */
 #include "kit.h"
-#include "protocols/dns/hash.h"
 #include "support/random.h"
 
 enum { MANY_COUNT = 5000 };
@@ -376,22 +375,6 @@ START_TEST(every_allocation_may_fail)
 }
 END_TEST
 
-/* The vectors in the appendix of the paper that hash.h names: bytes 0, 1, 2, ... */
-START_TEST(hash_is_the_one_it_says)
-{
-    uint8_t key[KI_DNS_HASH_KEY_BYTES];
-    uint8_t data[15];
-    for (uint8_t i = 0; i < 16; i++) {
-        key[i] = i;
-    }
-    for (uint8_t i = 0; i < 15; i++) {
-        data[i] = i;
-    }
-    ck_assert_uint_eq(ki_dns_hash(key, data, 15), UINT64_C(0xa129ca6149be45e5));
-    ck_assert_uint_eq(ki_dns_hash(key, data, 0), UINT64_C(0x726fdb47dd0e0e31));
-}
-END_TEST
-
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -407,7 +390,6 @@ int main(void)
         { many_names_are_told_apart, 0 },
         { extreme_names_are_kept, 0 },
         { every_allocation_may_fail, 0 },
-        { hash_is_the_one_it_says, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/dns zone", claims);
