@@ -23,5 +23,6 @@
 #include <kirim/siphash.h>
 #include <kirim/stats.h>
 #include <kirim/timer.h>
+#include <kirim/token.h>
 
 #endif
