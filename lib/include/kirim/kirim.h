@@ -7,6 +7,7 @@
 
 #include <kirim/activation.h>
 #include <kirim/addr.h>
+#include <kirim/amplification.h>
 #include <kirim/config.h>
 #include <kirim/endpoint.h>
 #include <kirim/error.h>
