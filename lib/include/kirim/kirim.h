@@ -8,11 +8,13 @@
 #include <kirim/activation.h>
 #include <kirim/addr.h>
 #include <kirim/amplification.h>
+#include <kirim/bucket.h>
 #include <kirim/config.h>
 #include <kirim/endpoint.h>
 #include <kirim/error.h>
 #include <kirim/guest.h>
 #include <kirim/layer.h>
+#include <kirim/limiter.h>
 #include <kirim/loop.h>
 #include <kirim/msg.h>
 #include <kirim/multicast.h>
