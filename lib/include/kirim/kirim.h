@@ -10,6 +10,7 @@
 #include <kirim/amplification.h>
 #include <kirim/bucket.h>
 #include <kirim/config.h>
+#include <kirim/duplicate.h>
 #include <kirim/endpoint.h>
 #include <kirim/error.h>
 #include <kirim/guest.h>
@@ -20,6 +21,7 @@
 #include <kirim/multicast.h>
 #include <kirim/op.h>
 #include <kirim/remote.h>
+#include <kirim/replay.h>
 #include <kirim/secret.h>
 #include <kirim/session.h>
 #include <kirim/sim.h>
