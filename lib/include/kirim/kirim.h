@@ -29,5 +29,6 @@
 #include <kirim/stats.h>
 #include <kirim/timer.h>
 #include <kirim/token.h>
+#include <kirim/transaction.h>
 
 #endif
