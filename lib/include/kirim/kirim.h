@@ -22,6 +22,8 @@
 #include <kirim/op.h>
 #include <kirim/remote.h>
 #include <kirim/replay.h>
+#include <kirim/retransmit.h>
+#include <kirim/rtt.h>
 #include <kirim/secret.h>
 #include <kirim/session.h>
 #include <kirim/sim.h>
