@@ -20,6 +20,7 @@
 #include <kirim/msg.h>
 #include <kirim/multicast.h>
 #include <kirim/op.h>
+#include <kirim/pmtu.h>
 #include <kirim/remote.h>
 #include <kirim/replay.h>
 #include <kirim/retransmit.h>
