@@ -14,11 +14,13 @@
 #include <kirim/endpoint.h>
 #include <kirim/error.h>
 #include <kirim/guest.h>
+#include <kirim/keepalive.h>
 #include <kirim/layer.h>
 #include <kirim/limiter.h>
 #include <kirim/loop.h>
 #include <kirim/msg.h>
 #include <kirim/multicast.h>
+#include <kirim/mux.h>
 #include <kirim/op.h>
 #include <kirim/pmtu.h>
 #include <kirim/remote.h>
