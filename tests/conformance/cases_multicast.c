@@ -11,13 +11,15 @@
 #include "conformance.h"
 #include "namespace_multicast.h"
 
-enum { PORT = 7700, UNKNOWN_IFINDEX = 9999, TRAIN_COUNT = 64, TRAIN_BYTES = 200 };
+enum { UNKNOWN_IFINDEX = 9999, TRAIN_COUNT = 64, TRAIN_BYTES = 200 };
 
-/* The case's network: its interfaces, and addresses of its own on the first one. */
+/* The case's network: its interfaces, and addresses of its own on the first one. Port and groups
+ * are chosen by the first endpoint that is bound to them (bind_here). */
 struct net {
     struct kc_segment segment[2];
-    struct kirim_addr group, other_group; /* with PORT */
+    struct kirim_addr group, other_group; /* with the port */
     struct kirim_addr own[2];
+    uint16_t port;
 };
 
 static struct kirim_addr with_port(struct kirim_addr a, uint16_t port)
@@ -42,8 +44,6 @@ static void net_open(struct ks *t, struct net *n)
 {
     const bool is_ipv4 = t->family == KIRIM_IPV4;
     memset(n, 0, sizeof *n);
-    n->group = read_addr(is_ipv4 ? "239.1.2.3:7700" : "[ff15::123]:7700");
-    n->other_group = read_addr(is_ipv4 ? "239.1.2.4:7700" : "[ff15::124]:7700");
     if (is_simulated(t)) {
         n->segment[0].ifindex = 1;
         n->own[0] = ks_loopback(t->family, 0);
@@ -62,6 +62,29 @@ static struct ks_node *bind_any(struct ks *t, uint16_t port, uint32_t flags)
     options.local = ks_wildcard(t->family, port);
     options.flags = flags;
     return ks_node_with(t, &options);
+}
+
+/* A group at a port, which nobody else has who might be on the same interface. */
+static struct kirim_addr group_at(int family, uint8_t which, uint16_t port)
+{
+    const uint8_t high = (uint8_t)(port >> 8);
+    const uint8_t low = (uint8_t)port;
+    const uint8_t ipv4[4] = { 239, which, high, low };
+    const uint8_t ipv6[16] = { 0xff, 0x15, [13] = which, [14] = high, [15] = low };
+    return family == KIRIM_IPV4 ? kirim_addr_ipv4(ipv4, port) : kirim_addr_ipv6(ipv6, port, 0);
+}
+
+/* An endpoint at the wildcard address and the case's port, which the system chooses for the first
+ * one. */
+static struct ks_node *bind_here(struct ks *t, struct net *n, uint32_t flags)
+{
+    struct ks_node *node = bind_any(t, n->port, flags);
+    if (n->port == 0) {
+        n->port = kirim_addr_port(&node->addr);
+        n->group = group_at(t->family, 1, n->port);
+        n->other_group = group_at(t->family, 2, n->port);
+    }
+    return node;
 }
 
 static struct kirim_membership member(const struct kirim_addr *group, uint32_t ifindex)
@@ -88,10 +111,10 @@ static kirim_err set_sending(const struct ks_node *node, uint32_t ifindex, uint3
     return kirim_endpoint_set_multicast(node->ep, &options);
 }
 
-/* A listener on PORT that has joined the group on the first interface. */
-static struct ks_node *listener(struct ks *t, const struct net *n, uint32_t flags)
+/* A listener that has joined the group on the first interface. */
+static struct ks_node *listener(struct ks *t, struct net *n, uint32_t flags)
 {
-    struct ks_node *node = bind_any(t, PORT, KIRIM_ENDPOINT_SHARE_PORT | flags);
+    struct ks_node *node = bind_here(t, n, KIRIM_ENDPOINT_SHARE_PORT | flags);
     join(node, &n->group, n->segment[0].ifindex);
     return node;
 }
@@ -129,8 +152,8 @@ static void members_hear(struct ks *t)
     net_open(t, &n);
     struct ks_node *first = listener(t, &n, 0);
     struct ks_node *second = listener(t, &n, 0);
-    struct ks_node *none = bind_any(t, PORT, KIRIM_ENDPOINT_SHARE_PORT);
-    struct ks_node *other = bind_any(t, PORT, KIRIM_ENDPOINT_SHARE_PORT);
+    struct ks_node *none = bind_here(t, &n, KIRIM_ENDPOINT_SHARE_PORT);
+    struct ks_node *other = bind_here(t, &n, KIRIM_ENDPOINT_SHARE_PORT);
     struct ks_node *from = sender(t, &n);
     join(other, &n.other_group, n.segment[0].ifindex);
     KS_SEND(from, "to one", 6, &n.group);
@@ -150,9 +173,9 @@ static void nobody_hears(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = sender(t, &n);
-    const struct kirim_addr direct = with_port(n.own[0], PORT);
+    const struct kirim_addr direct = with_port(n.own[0], n.port);
     KS_SEND(from, "to nobody", 9, &n.group);
     KS_SEND(from, "to it", 5, &direct);
     KS_EXPECT(node, "to it", 5);
@@ -166,7 +189,7 @@ static void route_chooses_the_interface(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = bind_any(t, 0, 0);
     join(node, &n.group, 0);
     KS_SEND(from, "by route", 8, &n.group);
@@ -202,7 +225,7 @@ static void last_one_leaves(struct ks *t)
     struct ks_node *node = listener(t, &n, 0);
     struct ks_node *from = sender(t, &n);
     const struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
-    const struct kirim_addr direct = with_port(n.own[0], PORT);
+    const struct kirim_addr direct = with_port(n.own[0], n.port);
     KS_SEND(from, "before", 6, &n.group);
     KS_EXPECT(node, "before", 6);
     KS_OK(kirim_endpoint_leave(node->ep, &m));
@@ -220,37 +243,56 @@ static void membership_errors_are_exact(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *narrow = ks_node(t);
-    struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
-    struct kirim_membership specific = m;
-    struct kirim_membership unknown = member(&n.group, UNKNOWN_IFINDEX);
+    const struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
     const struct kirim_membership unicast = member(&n.own[0], 0);
-    specific.source = n.own[0];
     KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &m));
     KS_OK(kirim_endpoint_join(node->ep, &m));
     KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &m));
-    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &specific));
-    KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &specific));
     KS_OK(kirim_endpoint_leave(node->ep, &m));
     KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &m));
-    KS_OK(kirim_endpoint_join(node->ep, &specific));
-    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &specific));
-    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &m));
-    KS_OK(kirim_endpoint_leave(node->ep, &specific));
-    KS_ERR(KIRIM_EADDRNOTAVAIL, kirim_endpoint_join(node->ep, &unknown));
-    unknown.source = n.own[0];
-    KS_ERR(KIRIM_EADDRNOTAVAIL, kirim_endpoint_join(node->ep, &unknown));
-    KS_ERR(KIRIM_EADDRNOTAVAIL, set_sending(node, UNKNOWN_IFINDEX, 1, 0));
     KS_ERR(KIRIM_EINVAL, kirim_endpoint_join(node->ep, &unicast));
     KS_ERR(KIRIM_EINVAL, kirim_endpoint_join(narrow->ep, &m)); /* bound to one address */
     KS_ERR(KIRIM_EINVAL, set_sending(node, 0, 256, 0));
 }
 
-/* A member of the group with this source alone. */
-static struct ks_node *source_listener(struct ks *t, const struct net *n, struct kirim_addr source)
+static void source_membership_errors_are_exact(struct ks *t)
 {
-    struct ks_node *node = bind_any(t, PORT, KIRIM_ENDPOINT_SHARE_PORT);
+    struct net n;
+    net_open(t, &n);
+    struct ks_node *node = bind_here(t, &n, 0);
+    const struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
+    struct kirim_membership specific = m;
+    specific.source = n.own[0];
+    KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &specific));
+    KS_OK(kirim_endpoint_join(node->ep, &m));
+    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &specific));
+    KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &specific));
+    KS_OK(kirim_endpoint_leave(node->ep, &m));
+    KS_OK(kirim_endpoint_join(node->ep, &specific));
+    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &specific));
+    KS_ERR(KIRIM_EEXIST, kirim_endpoint_join(node->ep, &m));
+    KS_OK(kirim_endpoint_leave(node->ep, &specific));
+    KS_ERR(KIRIM_ENOENT, kirim_endpoint_leave(node->ep, &specific));
+}
+
+static void unknown_interface_is_told(struct ks *t)
+{
+    struct net n;
+    net_open(t, &n);
+    struct ks_node *node = bind_here(t, &n, 0);
+    struct kirim_membership unknown = member(&n.group, UNKNOWN_IFINDEX);
+    KS_ERR(KIRIM_EADDRNOTAVAIL, kirim_endpoint_join(node->ep, &unknown));
+    unknown.source = n.own[0];
+    KS_ERR(KIRIM_EADDRNOTAVAIL, kirim_endpoint_join(node->ep, &unknown));
+    KS_ERR(KIRIM_EADDRNOTAVAIL, set_sending(node, UNKNOWN_IFINDEX, 1, 0));
+}
+
+/* A member of the group with this source alone. */
+static struct ks_node *source_listener(struct ks *t, struct net *n, struct kirim_addr source)
+{
+    struct ks_node *node = bind_here(t, n, KIRIM_ENDPOINT_SHARE_PORT);
     struct kirim_membership m = member(&n->group, n->segment[0].ifindex);
     m.source = source;
     KS_OK(kirim_endpoint_join(node->ep, &m));
@@ -309,7 +351,7 @@ static void sources_of_one_host_are_told_apart(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = sender(t, &n);
     struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
     struct kirim_control control = KIRIM_CONTROL_INIT;
@@ -330,9 +372,9 @@ static void dual_stack_joins_both(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, KIRIM_ENDPOINT_DUAL_STACK);
+    struct ks_node *node = bind_here(t, &n, KIRIM_ENDPOINT_DUAL_STACK);
     struct ks_node *from = bind_any(t, 0, KIRIM_ENDPOINT_DUAL_STACK);
-    const struct kirim_addr ipv4 = read_addr("239.1.2.3:7700");
+    const struct kirim_addr ipv4 = group_at(KIRIM_IPV4, 1, n.port);
     struct kirim_membership m = member(&ipv4, n.segment[0].ifindex);
     KS_OK(set_sending(from, n.segment[0].ifindex, 1, 0));
     join(node, &n.group, n.segment[0].ifindex);
@@ -367,7 +409,7 @@ static void reply_does_not_leave_from_the_group(struct ks *t)
     KS_SEND(from, "who?", 4, &n.group);
     KS_EXPECT(from, "who?", 4);
     KS_CHECK(is_from(&from->rx[0], &n.own[0]));
-    KS_EQ(PORT, kirim_addr_port(&from->rx[0].peer));
+    KS_EQ(n.port, kirim_addr_port(&from->rx[0].peer));
     KS_EQ(0, node->failed_count);
 }
 
@@ -480,7 +522,7 @@ static void connected_endpoint_sends_to_a_group(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     options.peer = n.group;
     struct ks_node *from = ks_node_with(t, &options);
@@ -497,7 +539,7 @@ static void interface_is_chosen_by_index(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = sender(t, &n);
     join(node, &n.group, n.segment[1].ifindex);
     KS_SEND(from, "elsewhere", 9, &n.group);
@@ -519,7 +561,7 @@ static void interface_of_a_message_goes_before(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = sender(t, &n);
     struct kirim_control control = KIRIM_CONTROL_INIT;
     join(node, &n.group, n.segment[1].ifindex);
@@ -554,11 +596,20 @@ static void other_hosts_are_heard(struct ks *t)
     struct net n;
     net_open(t, &n);
     struct ks_node *node = listener(t, &n, 0);
-    struct ks_node *specific = bind_any(t, PORT, KIRIM_ENDPOINT_SHARE_PORT);
+    kc_far_send(&n.segment[0], "far", 3, &n.group);
+    KS_EXPECT(node, "far", 3);
+    KS_CHECK(is_from(&node->rx[0], &n.segment[0].far_addr));
+    KS_CHECK(kirim_addr_equal(&n.group, &node->rx[0].local));
+    KS_EQ(1, node->rx_count);
+}
+
+static void other_hosts_are_sources(struct ks *t)
+{
+    struct net n;
+    net_open(t, &n);
+    struct ks_node *node = listener(t, &n, 0);
+    struct ks_node *specific = source_listener(t, &n, n.segment[0].far_addr);
     struct ks_node *from = sender(t, &n);
-    struct kirim_membership m = member(&n.group, n.segment[0].ifindex);
-    m.source = n.segment[0].far_addr;
-    KS_OK(kirim_endpoint_join(specific->ep, &m));
     KS_SEND(from, "near", 4, &n.group);
     KS_EXPECT(node, "near", 4);
     kc_far_send(&n.segment[0], "far", 3, &n.group);
@@ -571,33 +622,80 @@ static void other_hosts_are_heard(struct ks *t)
 
 /* ---- broadcast ------------------------------------------------------------------------------- */
 
-static void is_answered_from(struct ks *t, struct ks_node *from, struct ks_node *node,
-                             struct kirim_addr to, struct kirim_addr local)
+/* Its receiver is told the address that would answer, or none where the system does not know it; a
+ * broadcast address is nobody's source. */
+static void check_told(const struct ks *t, const struct ks_node *node, struct kirim_addr local)
 {
-    const size_t count = node->rx_count;
-    KS_SEND(from, "all", 3, &to);
-    KS_UNTIL(t, node->rx_count > count);
-    KS_EXPECT(from, "all", 3);
-    KS_CHECK(is_from(&from->rx[from->rx_count - 1], &local));
-    kirim_addr_set_port(&local, PORT);
-    KS_CHECK(kirim_addr_equal(&local, &node->rx[count].local));
+    const struct kirim_addr *told = &node->rx[node->rx_count - 1].local;
+    kirim_addr_set_port(&local, kirim_addr_port(&node->addr));
+    if (is_simulated(t) || kc_broadcast_is_told_in_full()) {
+        KS_CHECK(kirim_addr_equal(&local, told));
+    } else {
+        KS_EQ(KIRIM_FAMILY_NONE, kirim_addr_family(told));
+    }
 }
 
-/* Its receiver is told the address that would answer, and answers by it. */
+/* Endpoints of the case's family that broadcasts can pass between. */
+struct crowd {
+    struct ks_node *node;
+    struct ks_node *from;
+};
+
+static struct crowd crowd_open(struct ks *t, struct net *n)
+{
+    const uint32_t both = t->family == KIRIM_IPV6 ? KIRIM_ENDPOINT_DUAL_STACK : 0;
+    const struct crowd c = {
+        .node = bind_here(t, n, both),
+        .from = bind_any(t, 0, KIRIM_ENDPOINT_BROADCAST | both),
+    };
+    return c;
+}
+
+/* Whether the network has a broadcast address of its own. */
+static bool has_to_all(const struct ks *t, const struct net *n)
+{
+    return t->family == KIRIM_IPV4 && kirim_addr_family(&n->segment[0].to_all) == KIRIM_IPV4;
+}
+
+static void is_answered_from(struct ks *t, const struct crowd *c, const struct kirim_addr *to,
+                             const struct kirim_addr *local)
+{
+    const size_t count = c->node->rx_count;
+    KS_SEND(c->from, "all", 3, to);
+    KS_UNTIL(t, c->node->rx_count > count);
+    KS_EXPECT(c->from, "all", 3);
+    KS_CHECK(is_from(&c->from->rx[c->from->rx_count - 1], local));
+}
+
 static void broadcast_is_heard_and_answered(struct ks *t)
 {
     struct net n;
     net_open(t, &n);
-    struct kirim_addr all = read_addr("127.255.255.255:7700");
     const struct kirim_addr loopback = ks_loopback(KIRIM_IPV4, 0);
-    const uint32_t both = t->family == KIRIM_IPV6 ? KIRIM_ENDPOINT_DUAL_STACK : 0;
-    struct ks_node *node = bind_any(t, PORT, both);
-    struct ks_node *from = bind_any(t, 0, KIRIM_ENDPOINT_BROADCAST | both);
-    node->on_received = reply_to_it;
-    is_answered_from(t, from, node, all, loopback);
-    if (!is_simulated(t) && t->family == KIRIM_IPV4) {
-        all = with_port(n.segment[0].to_all, PORT);
-        is_answered_from(t, from, node, all, n.own[0]);
+    const struct crowd c = crowd_open(t, &n);
+    const struct kirim_addr all = with_port(read_addr("127.255.255.255"), n.port);
+    c.node->on_received = reply_to_it;
+    is_answered_from(t, &c, &all, &loopback);
+    if (has_to_all(t, &n)) {
+        const struct kirim_addr to_all = with_port(n.segment[0].to_all, n.port);
+        is_answered_from(t, &c, &to_all, &n.own[0]);
+    }
+}
+
+static void broadcast_address_is_not_told(struct ks *t)
+{
+    struct net n;
+    net_open(t, &n);
+    const struct crowd c = crowd_open(t, &n);
+    const struct kirim_addr all = with_port(read_addr("127.255.255.255"), n.port);
+    KS_SEND(c.from, "all", 3, &all);
+    KS_EXPECT(c.node, "all", 3);
+    check_told(t, c.node, ks_loopback(KIRIM_IPV4, 0));
+    if (has_to_all(t, &n)) {
+        const struct kirim_addr to_all = with_port(n.segment[0].to_all, n.port);
+        KS_SEND(c.from, "all", 3, &to_all);
+        KS_EXPECT(c.node, "all", 3);
+        check_told(t, c.node, n.own[0]);
     }
 }
 
@@ -607,17 +705,16 @@ static void limited_broadcast_goes_by_the_interface(struct ks *t)
     struct net n;
     char got[16];
     net_open(t, &n);
-    struct ks_node *node = bind_any(t, PORT, 0);
+    struct ks_node *node = bind_here(t, &n, 0);
     struct ks_node *from = bind_any(t, 0, KIRIM_ENDPOINT_BROADCAST);
     struct kirim_control control = KIRIM_CONTROL_INIT;
-    const struct kirim_addr all = read_addr("255.255.255.255:7700");
+    const struct kirim_addr all = with_port(read_addr("255.255.255.255"), n.port);
     kc_far_join(&n.segment[1], &n.group); /* for its port */
     control.ifindex = n.segment[1].ifindex;
     send_with(from, "everybody", &all, &control);
     KS_EXPECT(node, "everybody", 9);
     KS_CHECK(is_from(&node->rx[0], &n.segment[1].own[0]));
-    const struct kirim_addr local = with_port(n.segment[1].own[0], PORT);
-    KS_CHECK(kirim_addr_equal(&local, &node->rx[0].local));
+    check_told(t, node, n.segment[1].own[0]);
     KS_EQ(9, kc_far_receive(&n.segment[1], got, sizeof got));
 }
 
@@ -646,9 +743,14 @@ static const struct kc_case cases[] = {
     GROUP("group_that_its_last_member_left_is_not_heard", "", last_one_leaves, KC_MODES,
           kc_gap_groups),
     GROUP("errors_of_memberships_are_exact", "", membership_errors_are_exact, 0, kc_gap_groups),
+    GROUP("errors_of_source_specific_memberships_are_exact", "", source_membership_errors_are_exact,
+          0, kc_gap_sources),
+    GROUP("interface_that_is_not_there_is_told", "", unknown_interface_is_told, 0,
+          kc_gap_no_interface),
     GROUP("source_specific_membership_hears_its_source", "", source_specific, KC_MODES,
-          kc_gap_groups),
-    GROUP("source_that_was_left_is_not_heard", "", last_source_is_left, 0, kc_gap_groups_of_others),
+          kc_gap_sources),
+    GROUP("source_that_was_left_is_not_heard", "", last_source_is_left, 0,
+          kc_gap_sources_of_others),
     GROUP("sources_of_one_host_are_told_apart", "S7", sources_of_one_host_are_told_apart,
           KC_MODES | KC_IPV4_ONLY, kc_gap_send_control),
     GROUP("dual_stack_endpoint_joins_groups_of_both_families", "", dual_stack_joins_both,
@@ -663,6 +765,8 @@ static const struct kc_case cases[] = {
     GROUP("trains_reach_all_members", "", trains_reach_all_members, KC_MODES, kc_gap_groups),
     GROUP("broadcast_is_heard_and_answered", "S30", broadcast_is_heard_and_answered, KC_MODES,
           NULL),
+    GROUP("broadcast_address_is_not_told_as_the_local_one", "S30", broadcast_address_is_not_told, 0,
+          kc_gap_broadcast_mark),
     NETWORKS("without_loop_this_host_does_not_hear", "", unlooped_is_not_heard_here, KC_MODES,
              kc_unlooped_obstacle, NULL),
     NETWORKS("route_chooses_the_interface_of_a_group", "", route_chooses_the_interface, 0,
@@ -678,6 +782,8 @@ static const struct kc_case cases[] = {
              kc_segments_obstacle, NULL),
     NETWORKS("groups_of_other_hosts_are_heard", "", other_hosts_are_heard, KC_SYSTEM,
              kc_segments_obstacle, NULL),
+    NETWORKS("other_hosts_are_sources_of_a_group", "", other_hosts_are_sources, KC_SYSTEM,
+             kc_segments_obstacle, kc_gap_sources),
     NETWORKS("limited_broadcast_goes_by_the_interface", "S30",
              limited_broadcast_goes_by_the_interface, KC_MODES | KC_IPV4_ONLY | KC_SYSTEM,
              kc_segments_obstacle, kc_gap_send_control),

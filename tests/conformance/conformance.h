@@ -125,12 +125,20 @@ const char *kc_gap_bind(const struct kc_where *where);
 const char *kc_gap_port_unreachable(const struct kc_where *where);
 
 /* It does not let the only interface of this host carry groups of the family; besides: everybody at
- * the port hears what anybody has joined; what is said with a message is ignored; who sends hears
- * itself whatever it says. */
+ * the port hears what anybody has joined; no single source can be joined; the two of them; what is
+ * said with a message is ignored; who sends hears itself whatever it says. */
 const char *kc_gap_groups(const struct kc_where *where);
 const char *kc_gap_groups_of_others(const struct kc_where *where);
+const char *kc_gap_sources(const struct kc_where *where);
+const char *kc_gap_sources_of_others(const struct kc_where *where);
 const char *kc_gap_groups_by_control(const struct kc_where *where);
 const char *kc_gap_groups_unlooped(const struct kc_where *where);
+
+/* It names another error for an interface that is not there. */
+const char *kc_gap_no_interface(const struct kc_where *where);
+
+/* It does not say of a broadcast that it is one. */
+const char *kc_gap_broadcast_mark(const struct kc_where *where);
 
 /* The reactor of a loop whose endpoints are another loop's guests: one that leaves what arrives in
  * the socket until it is stepped, as one that posts receives ahead does not. */

@@ -45,3 +45,27 @@ const char *kc_gap_groups_unlooped(const struct kc_where *where)
     (void)where;
     return NULL;
 }
+
+const char *kc_gap_broadcast_mark(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_sources(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_sources_of_others(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}
+
+const char *kc_gap_no_interface(const struct kc_where *where)
+{
+    (void)where;
+    return NULL;
+}

@@ -26,6 +26,10 @@ const char *kc_segment_obstacle(void);
 /* Why it cannot be shown that a sender's word keeps what it sends from this host, or NULL. */
 const char *kc_unlooped_obstacle(void);
 
+/* Whether the receiver of a broadcast is told its own address that would answer; else it is told
+ * none. */
+bool kc_broadcast_is_told_in_full(void);
+
 /* Moves the process there; for cases that run in a child. By default the host sends to groups over
  * the first segment. What there is not stays zero: on the loopback interface alone, the second
  * segment, and of the first one `to_all` and the other host. */

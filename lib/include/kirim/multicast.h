@@ -43,7 +43,10 @@ struct kirim_membership {
 
 /** Flags of kirim_multicast_options. */
 enum {
-    KIRIM_MULTICAST_NO_LOOP = 1 /**< What is sent is not heard on this host itself. */
+    /** What is sent is not heard on this host itself. On Windows, by its documentation, the word of
+     * the hearing endpoint counts instead: one with this flag hears nothing that this host sends to
+     * its groups, itself included; one without it hears all of it. */
+    KIRIM_MULTICAST_NO_LOOP = 1
 };
 
 /** How an endpoint sends to groups; start from KIRIM_MULTICAST_OPTIONS_INIT, which is what an
