@@ -92,6 +92,7 @@ static int measure(struct kirim_loop *loop, uint64_t sessions, uint64_t datagram
     options.endpoint = &endpoint;
     options.session_handler = &handler;
     options.count_max = (uint32_t)sessions;
+    options.unvalidated_count_max = (uint32_t)sessions;
     if (kirim_sessions_open(loop, &options, &set) != KIRIM_OK) {
         return 1;
     }

@@ -27,8 +27,9 @@ struct kirim_stack {
     struct kirim_loop *loop;
     struct kirim_endpoint *ep;
     struct kirim_session *session; /* NULL: on the endpoint */
-    size_t allocated_bytes;        /* 0: it lies in the session's state */
+    size_t allocated_bytes;        /* 0: it lies behind its session */
     uint64_t state;
+    uint64_t has_begun; /* all layers have */
     uint64_t is_draining;
     kirim_err why;
     uint32_t payload_bytes_max;

@@ -59,9 +59,10 @@ struct kirim_session {
     struct kirim_session_handler handler;
     /* The others. */
     uint64_t id;
-    uint64_t hash; /* of the first key */
-    struct kirim_addr local;
+    uint64_t hash;           /* of the first key */
+    struct kirim_addr local; /* that the path leads to; none: not known */
     struct ki_session_path candidate;
+    struct kirim_addr candidate_local;
     struct ki_extra_key *extras;
     struct kirim_timer *timers;
     struct kirim_timer idle_timer;
@@ -103,8 +104,9 @@ struct kirim_sessions {
     uint64_t eviction;
     uint64_t amplification;
     uint64_t idle_ns, unvalidated_idle_ns;
-    size_t state_bytes; /* the caller's, of each session */
-    size_t place_bytes; /* of a session and its state */
+    size_t stack_at;    /* where a place has room for a stack */
+    size_t stack_bytes; /* that room */
+    size_t place_bytes; /* of a session, its state and its stack */
     unsigned char **chunks;
     uint64_t chunk_count, chunk_room;
     struct kirim_session *free;                    /* places to be used again */
@@ -112,8 +114,10 @@ struct kirim_sessions {
     struct kirim_session *oldest, *youngest;       /* that are not validated */
     struct kirim_session *told, **told_last;       /* those to be told */
     struct kirim_session *blocked, **blocked_last; /* those that wait for the endpoint */
+    uint64_t blocked_count;
     struct kirim_timer tell_timer;
     const struct kirim_datagram *answering; /* what the running `admit` or `stateless` has */
+    uint64_t answer_bytes;                  /* that may still be sent to it */
     uint64_t choice;                        /* counts random choices */
     uint64_t state;                         /* KI_SESSION_... */
     uint64_t names_source; /* the endpoint is on a wildcard: what leaves names the local address */
@@ -131,11 +135,6 @@ static inline struct ki_session_key ki_key_of_peer(const struct kirim_addr *peer
     return (struct ki_session_key){ { peer->word[0], peer->word[1], peer->word[2] } };
 }
 struct ki_session_key ki_key_of_bytes(const void *bytes, size_t count);
-
-static inline bool ki_key_is_address(const struct ki_session_key *key)
-{
-    return key->word[2] >> 48 == KIRIM_IPV4 || key->word[2] >> 48 == KIRIM_IPV6;
-}
 
 uint64_t ki_key_hash(const struct kirim_sessions *set, const struct ki_session_key *key);
 
@@ -167,10 +166,11 @@ void ki_places_free(struct kirim_sessions *set);
 /* Whether a new session may begin, or would if one made room. Counts why not. */
 bool ki_session_may_begin(struct kirim_sessions *set, const struct kirim_addr *peer);
 
-/* Begins a session, for which somebody may have to make room. `local` NULL: not known. */
+/* Begins a session, for which somebody may have to make room. `d`: the datagram that asked for it,
+ * whose bytes count as heard; NULL: none did. */
 kirim_err ki_session_begin(struct kirim_sessions *set, const struct kirim_addr *peer,
                            const struct ki_session_key *key, uint64_t hash,
-                           const struct kirim_addr *local, const struct kirim_admission *admission,
+                           const struct kirim_datagram *d, const struct kirim_admission *admission,
                            struct kirim_session **out);
 
 void ki_session_end(struct kirim_session *s, int reason);
@@ -183,6 +183,9 @@ void ki_session_tell_later(struct kirim_session *s);
 void ki_sessions_tell(struct kirim_sessions *set);
 
 /* ---- session_rx.c ---------------------------------------------------------------------------- */
+
+/* The local address that a datagram was sent to, if answers can leave from it; or none. */
+struct kirim_addr ki_local_of(const struct kirim_datagram *d);
 
 /* The endpoint's `received`. */
 void ki_sessions_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user);

@@ -4,7 +4,7 @@
  * for each set by the loop's random bytes, as strangers choose what is hashed. Loop thread.
  */
 #include "session.h"
-#include "siphash.h"
+#include "siphash13.h"
 
 #include <string.h>
 
@@ -14,13 +14,16 @@
 /* What a prefix is hashed with behind its words, so that it is no key. */
 #define PREFIX_MARK UINT64_C(0xfe00000000000000)
 
-enum { LENGTH_SHIFT = 32 };
+enum { LENGTH_SHIFT = 32, TAIL_AT = 2 * sizeof(uint64_t) };
 
 struct ki_session_key ki_key_of_bytes(const void *bytes, size_t count)
 {
     struct ki_session_key key = { { 0, 0, 0 } };
-    memcpy(key.word, bytes, count);
-    key.word[2] = (key.word[2] & UINT32_MAX) | BYTES_MARK | (uint64_t)count << LENGTH_SHIFT;
+    const size_t head_bytes = count < TAIL_AT ? count : TAIL_AT;
+    uint32_t tail = 0;
+    memcpy(key.word, bytes, head_bytes);
+    memcpy(&tail, (const uint8_t *)bytes + head_bytes, count - head_bytes);
+    key.word[2] = BYTES_MARK | (uint64_t)count << LENGTH_SHIFT | tail;
     return key;
 }
 

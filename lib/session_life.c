@@ -191,8 +191,8 @@ static struct kirim_session *choose_idle(struct kirim_sessions *set)
 /* Ends somebody if a new session would pass a cap. False: nobody can go. */
 static bool make_room(struct kirim_sessions *set, bool is_validated)
 {
-    const bool is_half_full = !is_validated && set->unvalidated_count_max != 0 &&
-                              set->stats.unvalidated_count >= set->unvalidated_count_max;
+    const bool is_half_full =
+        !is_validated && set->stats.unvalidated_count >= set->unvalidated_count_max;
     if (!is_full(set) && !is_half_full) {
         return true;
     }
@@ -211,15 +211,16 @@ static bool make_room(struct kirim_sessions *set, bool is_validated)
 
 /* Fills a new place. Everything that can fail has succeeded. */
 static void set_up(struct kirim_session *s, const struct kirim_addr *peer,
-                   const struct kirim_addr *local, const struct kirim_admission *admission)
+                   const struct kirim_datagram *d, const struct kirim_admission *admission)
 {
     struct kirim_sessions *set = s->set;
     const uint64_t now_ns = kirim_loop_now(set->loop);
     s->state = KI_SESSION_OPEN;
     s->path.peer = *peer;
     s->path.is_validated = admission->is_validated != 0;
-    if (local != NULL) {
-        s->local = *local;
+    if (d != NULL) {
+        s->path.rx_bytes = d->bytes; /* so that `opened` may send */
+        s->local = ki_local_of(d);
     }
     s->user = admission->user != NULL ? admission->user : kirim_session_state(s);
     s->opened_ns = now_ns;
@@ -247,7 +248,7 @@ static bool copy_handler(struct kirim_session *s, const struct kirim_admission *
 
 kirim_err ki_session_begin(struct kirim_sessions *set, const struct kirim_addr *peer,
                            const struct ki_session_key *key, uint64_t hash,
-                           const struct kirim_addr *local, const struct kirim_admission *admission,
+                           const struct kirim_datagram *d, const struct kirim_admission *admission,
                            struct kirim_session **out)
 {
     if (ki_map_find(&set->keys, hash) != NULL) {
@@ -277,7 +278,7 @@ kirim_err ki_session_begin(struct kirim_sessions *set, const struct kirim_addr *
         set->stats.refused_memory++;
         goto fail_key;
     }
-    set_up(s, peer, local, admission);
+    set_up(s, peer, d, admission);
     *out = s;
     if (set->handler.opened != NULL) {
         set->handler.opened(set, s, set->user);

@@ -44,6 +44,13 @@ static void classify(struct kirim_sessions *set, const struct kirim_datagram *d,
     ki_map_prefetch(&set->keys, out->hash);
 }
 
+/* Whom kirim_sessions_answer() may answer from here on, and with how much. */
+static void let_answer(struct kirim_sessions *set, const struct kirim_datagram *d)
+{
+    set->answering = d;
+    set->answer_bytes = d != NULL ? d->bytes * set->amplification : 0;
+}
+
 /* A datagram of nobody's. */
 static void hand_to_nobody(struct kirim_sessions *set, const struct kirim_datagram *d)
 {
@@ -52,19 +59,18 @@ static void hand_to_nobody(struct kirim_sessions *set, const struct kirim_datagr
         return;
     }
     set->stats.rx_stateless++;
-    set->answering = d;
+    let_answer(set, d);
     set->handler.stateless(set, d, set->user);
-    set->answering = NULL;
+    let_answer(set, NULL);
 }
 
-/* The local address that a datagram was sent to, if it is one that answers can leave from. */
-static const struct kirim_addr *local_of(const struct kirim_datagram *d)
+struct kirim_addr ki_local_of(const struct kirim_datagram *d)
 {
     const struct kirim_arrival *a = d->arrival;
     const bool is_told = a != NULL && (d->flags & KIRIM_RX_NO_LOCAL) == 0 &&
                          kirim_addr_family(&a->local) == kirim_addr_family(&d->peer) &&
                          !kirim_addr_is_multicast(&a->local);
-    return is_told ? &a->local : NULL;
+    return is_told ? a->local : (struct kirim_addr){ { 0, 0, 0 } };
 }
 
 /* A datagram that asks for a session. NULL: it gets none. */
@@ -77,9 +83,9 @@ static struct kirim_session *admit(struct kirim_sessions *set, const struct kiri
         return NULL;
     }
     if (set->handler.admit != NULL) {
-        set->answering = d;
+        let_answer(set, d);
         const kirim_err err = set->handler.admit(set, d, &admission, set->user);
-        set->answering = NULL;
+        let_answer(set, NULL);
         if (err != KIRIM_OK) {
             set->stats.refused++;
             return NULL;
@@ -88,10 +94,9 @@ static struct kirim_session *admit(struct kirim_sessions *set, const struct kiri
             return NULL;
         }
     }
-    if (ki_session_begin(set, &d->peer, &k->key, k->hash, local_of(d), &admission, &s) < 0) {
-        return NULL;
-    }
-    return s;
+    const kirim_err err = ki_session_begin(set, &d->peer, &k->key, k->hash, d, &admission, &s);
+    /* `admit` may have opened it by itself. */
+    return err == KIRIM_EEXIST ? ki_key_find(set, &k->key, k->hash) : s;
 }
 
 /* The session of a datagram, or NULL: it has none, and was seen to. */
@@ -151,6 +156,7 @@ static void note_path(struct kirim_session *s, const struct kirim_datagram *d)
     }
     if (!kirim_addr_equal(&d->peer, &s->candidate.peer)) {
         s->candidate = (struct ki_session_path){ .peer = d->peer, .rx_bytes = d->bytes };
+        s->candidate_local = ki_local_of(d);
         if (s->handler.path_seen != NULL) {
             s->handler.path_seen(s, &d->peer, s->user);
             s->set->loop->moment++;
@@ -164,9 +170,13 @@ static void note_path(struct kirim_session *s, const struct kirim_datagram *d)
 static void hand_over(struct kirim_session *s, const struct kirim_datagram *d, size_t count)
 {
     struct kirim_sessions *set = s->set;
+    /* What a session began with was counted then, before `opened`. */
+    const size_t counted = s->rx_datagrams == 0 && s->path.rx_bytes != 0;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += d[i].bytes;
+    }
+    for (size_t i = counted; i < count && s->state == KI_SESSION_OPEN; i++) {
         note_path(s, &d[i]);
     }
     s->rx_datagrams += count;

@@ -11,6 +11,7 @@ enum {
     COUNT_DEFAULT = 65536,
     COUNT_MAX = 1 << 24,
     STATE_BYTES_MAX = 65536,
+    STACK_BYTES_MAX = 1 << 21,
     STATE_ALIGNMENT = 16,
     AMPLIFICATION_DEFAULT = 3,
     AMPLIFICATION_MAX = 1 << 16,
@@ -24,9 +25,14 @@ enum {
 #define IDLE_NS        (60 * NS_PER_SECOND)
 #define UNVALIDATED_NS (10 * NS_PER_SECOND)
 
+static size_t aligned(size_t bytes)
+{
+    return (bytes + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
+}
+
 static size_t state_offset(void)
 {
-    return (sizeof(struct kirim_session) + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
+    return aligned(sizeof(struct kirim_session));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -35,6 +41,8 @@ static size_t state_offset(void)
 static kirim_err check_options(struct kirim_sessions_options *o)
 {
     o->count_max = o->count_max != 0 ? o->count_max : COUNT_DEFAULT;
+    o->unvalidated_count_max =
+        o->unvalidated_count_max != 0 ? o->unvalidated_count_max : (o->count_max + 1) / 2;
     o->prefix_ipv4_bits = o->prefix_ipv4_bits != 0 ? o->prefix_ipv4_bits : PREFIX_IPV4_BITS;
     o->prefix_ipv6_bits = o->prefix_ipv6_bits != 0 ? o->prefix_ipv6_bits : PREFIX_IPV6_BITS;
     o->amplification = o->amplification != 0 ? o->amplification : AMPLIFICATION_DEFAULT;
@@ -42,11 +50,11 @@ static kirim_err check_options(struct kirim_sessions_options *o)
     if (o->unvalidated_idle_ns == 0) {
         o->unvalidated_idle_ns = o->idle_ns < UNVALIDATED_NS ? o->idle_ns : UNVALIDATED_NS;
     }
-    const bool is_in_range = o->endpoint != NULL && o->count_max <= COUNT_MAX &&
-                             o->prefix_ipv4_bits <= IPV4_BITS && o->prefix_ipv6_bits <= IPV6_BITS &&
-                             o->eviction <= KIRIM_EVICT_IDLE && o->state_bytes <= STATE_BYTES_MAX &&
-                             o->amplification <= AMPLIFICATION_MAX &&
-                             o->unvalidated_idle_ns <= o->idle_ns;
+    const bool is_in_range =
+        o->endpoint != NULL && o->count_max <= COUNT_MAX && o->prefix_ipv4_bits <= IPV4_BITS &&
+        o->prefix_ipv6_bits <= IPV6_BITS && o->eviction <= KIRIM_EVICT_IDLE &&
+        o->state_bytes <= STATE_BYTES_MAX && o->stack_bytes <= STACK_BYTES_MAX &&
+        o->amplification <= AMPLIFICATION_MAX && o->unvalidated_idle_ns <= o->idle_ns;
     return is_in_range ? KIRIM_OK : KIRIM_EINVAL;
 }
 
@@ -56,7 +64,7 @@ static void write_mask(uint64_t mask[2], unsigned bits)
     unsigned char bytes[2 * sizeof *mask];
     for (unsigned i = 0; i < sizeof bytes; i++) {
         const unsigned left = bits > i * 8 ? bits - i * 8 : 0;
-        bytes[i] = left >= 8 ? 0xff : (unsigned char)(0xff00U >> left);
+        bytes[i] = left >= 8 ? 0xff : (unsigned char)((0xff00U >> left) & 0xffU);
     }
     memcpy(mask, bytes, sizeof bytes);
 }
@@ -97,9 +105,9 @@ static void set_up(struct kirim_sessions *set, struct kirim_loop *loop,
     set->amplification = o->amplification;
     set->idle_ns = o->idle_ns;
     set->unvalidated_idle_ns = o->unvalidated_idle_ns;
-    set->state_bytes = o->state_bytes;
-    set->place_bytes =
-        (state_offset() + o->state_bytes + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
+    set->stack_at = state_offset() + aligned(o->state_bytes);
+    set->stack_bytes = o->stack_bytes;
+    set->place_bytes = set->stack_at + aligned(o->stack_bytes);
     set->told_last = &set->told;
     set->blocked_last = &set->blocked;
     set->tell_timer = (struct kirim_timer)KIRIM_TIMER_INIT(tell, set);
@@ -298,6 +306,7 @@ kirim_err kirim_session_accept_path(struct kirim_session *session, const struct 
     ki_session_note_validated(session);
     session->path = session->candidate;
     session->path.is_validated = 1;
+    session->local = session->candidate_local;
     session->candidate = (struct ki_session_path){ .rx_bytes = 0 };
     set->stats.paths_accepted++;
     return KIRIM_OK;

@@ -16,6 +16,7 @@ static void block(struct kirim_session *s)
         s->blocked_link = set->blocked_last;
         *set->blocked_last = s;
         set->blocked_last = &s->blocked_next;
+        set->blocked_count++;
     }
 }
 
@@ -24,6 +25,7 @@ void ki_session_unblock(struct kirim_session *s)
     struct kirim_sessions *set = s->set;
     if (s->is_blocked != 0) {
         s->is_blocked = 0;
+        set->blocked_count--;
         *s->blocked_link = s->blocked_next;
         if (s->blocked_next != NULL) {
             s->blocked_next->blocked_link = s->blocked_link;
@@ -38,11 +40,7 @@ void ki_sessions_writable(struct kirim_endpoint *ep, void *user)
     struct kirim_sessions *set = user;
     /* Those that are refused again go to the end, behind the last of now; who is refused is not
      * asked twice. */
-    const struct kirim_session *s = set->blocked;
-    uint64_t waiting = 0;
-    for (; s != NULL; s = s->blocked_next) {
-        waiting++;
-    }
+    uint64_t waiting = set->blocked_count;
     while (waiting-- > 0 && set->blocked != NULL && ki_endpoint_has_room(ep)) {
         struct kirim_session *first = set->blocked;
         ki_session_unblock(first);
@@ -78,19 +76,20 @@ static struct ki_session_path *path_of(struct kirim_session *s, const struct kir
     return is_known ? &s->candidate : NULL;
 }
 
-/* The control data of a message with the session's local address in it, if that has to be said. */
+/* The control data of a message with a path's local address in it, if that has to be said. */
 static const struct kirim_control *with_source(const struct kirim_session *s,
+                                               const struct kirim_addr *local,
                                                const struct kirim_msg *msg,
                                                struct kirim_control *room)
 {
     const struct kirim_control *c = msg->control;
     const bool is_said = c != NULL && (c->size != sizeof *c || c->ifindex != 0 ||
                                        kirim_addr_family(&c->source) != KIRIM_FAMILY_NONE);
-    if (s->set->names_source == 0 || kirim_addr_family(&s->local) == KIRIM_FAMILY_NONE || is_said) {
+    if (s->set->names_source == 0 || kirim_addr_family(local) == KIRIM_FAMILY_NONE || is_said) {
         return c;
     }
     *room = c != NULL ? *c : (struct kirim_control)KIRIM_CONTROL_INIT;
-    room->source = s->local;
+    room->source = *local;
     return room;
 }
 
@@ -110,6 +109,9 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
         return KIRIM_EINVAL;
     }
     const uint64_t bytes = bytes_of(msg);
+    if (msg->segment_bytes == 0 && bytes > kirim_endpoint_payload_bytes_max(set->ep, &path->peer)) {
+        return KIRIM_EMSGSIZE; /* however much the path earns */
+    }
     if (bytes > ki_path_allowance(set, path)) {
         session->is_limited = 1;
         set->stats.tx_limited++;
@@ -117,7 +119,8 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
     }
     struct kirim_msg out = *msg;
     out.peer = &path->peer;
-    out.control = with_source(session, msg, &room);
+    out.control = with_source(
+        session, path == &session->path ? &session->local : &session->candidate_local, msg, &room);
     const kirim_err err = kirim_endpoint_send(set->ep, &out, flags, op, sent_bytes);
     if (err == KIRIM_EWOULDBLOCK) {
         block(session);
@@ -143,18 +146,20 @@ kirim_err kirim_sessions_answer(struct kirim_sessions *set, const struct kirim_d
     if (set == NULL || datagram == NULL || datagram != set->answering) {
         return KIRIM_EINVAL;
     }
-    if (bytes > datagram->bytes * set->amplification) {
+    if (bytes > set->answer_bytes) {
         return KIRIM_EMSGSIZE;
     }
     struct kirim_control control = KIRIM_CONTROL_INIT;
-    const struct kirim_arrival *a = datagram->arrival;
+    const struct kirim_addr local = ki_local_of(datagram);
     const struct kirim_buf buf = { (void *)(uintptr_t)data, bytes };
     struct kirim_msg msg = { &buf, &datagram->peer, NULL, 1, 0 };
-    if (set->names_source != 0 && a != NULL &&
-        kirim_addr_family(&a->local) == kirim_addr_family(&datagram->peer) &&
-        !kirim_addr_is_multicast(&a->local)) {
-        control.source = a->local;
+    if (set->names_source != 0 && kirim_addr_family(&local) != KIRIM_FAMILY_NONE) {
+        control.source = local;
         msg.control = &control;
     }
-    return kirim_endpoint_send(set->ep, &msg, 0, NULL, NULL);
+    const kirim_err err = kirim_endpoint_send(set->ep, &msg, 0, NULL, NULL);
+    if (err >= 0) {
+        set->answer_bytes -= bytes;
+    }
+    return err;
 }

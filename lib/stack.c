@@ -129,8 +129,8 @@ void kirim_layer_finish_drain(struct kirim_layer *layer)
     struct kirim_stack *stack = layer->stack;
     struct kirim_layer *top = &stack->layers[stack->layer_count - 1];
     const bool is_turn = layer == top || ki_layer_above(layer)->has_finished != 0;
-    if (stack->state != KI_STACK_OPEN || stack->is_draining == 0 || layer->has_finished != 0 ||
-        !is_turn) {
+    if (stack->state != KI_STACK_OPEN || stack->is_draining == 0 || stack->has_begun == 0 ||
+        layer->has_finished != 0 || !is_turn) {
         return;
     }
     layer->has_finished = 1;
@@ -161,7 +161,9 @@ kirim_err kirim_stack_drain(struct kirim_stack *stack, uint64_t deadline_ns)
     if (err < 0) {
         return err; /* the loop is closing, and everything with it */
     }
-    tell_drain(&stack->layers[stack->layer_count - 1]);
+    if (stack->has_begun != 0) {
+        tell_drain(&stack->layers[stack->layer_count - 1]);
+    }
     return KIRIM_OK;
 }
 
@@ -200,7 +202,13 @@ static kirim_err begin(struct kirim_stack *stack, const struct kirim_stack_plan 
     if (out != NULL) {
         *out = stack;
     }
-    ki_layer_tell_ready(&stack->layers[0]);
+    stack->has_begun = 1;
+    if (stack->is_draining != 0) {
+        tell_drain(&stack->layers[stack->layer_count - 1]);
+    }
+    if (stack->state == KI_STACK_OPEN) {
+        ki_layer_tell_ready(&stack->layers[0]);
+    }
     return KIRIM_OK;
 }
 
@@ -283,9 +291,9 @@ kirim_err kirim_stack_on_session(struct kirim_session *session, const struct kir
         return KIRIM_EINVAL;
     }
     struct kirim_sessions *set = session->set;
-    const bool has_room = bytes_of(&p, types) <= set->state_bytes;
+    const bool has_room = bytes_of(&p, types) <= set->stack_bytes;
     struct kirim_stack *stack =
-        has_room ? kirim_session_state(session) : make(set->loop, &p, types);
+        has_room ? (void *)((unsigned char *)session + set->stack_at) : make(set->loop, &p, types);
     if (stack == NULL) {
         return KIRIM_ENOMEM;
     }

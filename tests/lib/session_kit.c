@@ -192,6 +192,7 @@ struct kit *kit_new(void)
     k->options.handler = &k->handler;
     k->options.session_handler = &k->session_handler;
     k->options.user = k;
+    k->options.unvalidated_count_max = UINT32_MAX; /* no test that is about others shall meet it */
     k->options.state_bytes = sizeof(struct kit_peer *);
     return k;
 }

@@ -35,9 +35,17 @@ static const struct part *part_of(struct kirim_layer *layer)
     return ((struct state *)kirim_layer_state(layer))->part;
 }
 
+static char end_at;       /* the second layer closes the stack when it is told so; 0: never */
+static size_t open_count; /* layers that began and have not ended */
+
 static void note(struct kirim_layer *layer, char what)
 {
     struct kit *k = part_of(layer)->kit;
+    open_count += what == 'o';
+    open_count -= what == 'c';
+    if (what == end_at && part_of(layer)->letter == '2') {
+        (void)kirim_stack_close(kirim_layer_stack(layer), KIRIM_EACCES);
+    }
     ks_note(&k->t, part_of(layer)->letter);
     ks_note(&k->t, what);
 }
@@ -319,6 +327,33 @@ START_TEST(nobody_sends_before_the_one_below_is_ready)
 }
 END_TEST
 
+START_TEST(stack_may_be_closed_in_every_call)
+{
+    for (const char *at = "oyrszdc"; *at != 0; at++) {
+        struct rig *r = rig_new();
+        const struct kirim_addr from = kit_addr(1);
+        end_at = *at;
+        open_count = 0;
+        kit_open(r->k);
+        script_arrive(r->k->p, "123hi", 5, 0, &from);
+        ks_turn(&r->k->t);
+        if (r->stack != NULL && kit_stats(r->k).count != 0) {
+            note_layers();
+            (void)send_from(2, 8);
+            (void)kirim_stack_set_payload_bytes_max(r->stack, 90);
+            (void)kirim_stack_drain(r->stack, KIRIM_NEVER);
+        }
+        ks_turn(&r->k->t);
+        ks_turn(&r->k->t);
+        KS_EQ(0, open_count);
+        KS_ERR(*at == 'c' ? KIRIM_OK : KIRIM_EACCES, closed_why);
+        KS_EQ(0, kit_stats(r->k).count);
+        rig_close(r);
+    }
+    end_at = 0;
+}
+END_TEST
+
 START_TEST(size_of_the_path_reaches_all)
 {
     struct rig *r = rig_on_session();
@@ -396,15 +431,44 @@ START_TEST(layer_that_cannot_begin_ends_the_stack)
 }
 END_TEST
 
-START_TEST(stack_lies_in_the_state_of_its_session_if_it_fits)
+START_TEST(stack_lies_behind_the_state_of_its_session_if_it_fits)
 {
     struct rig *r = rig_new();
-    r->k->options.state_bytes = (uint32_t)kirim_stack_bytes(&r->plan);
+    r->k->options.stack_bytes = (uint32_t)kirim_stack_bytes(&r->plan);
     kit_open(r->k);
     kit_arrive(r->k, 1, 0);
     ks_turn(&r->k->t);
     struct kirim_session *s = kirim_stack_session(r->stack);
-    KS_CHECK((void *)r->stack == kirim_session_state(s));
+    const unsigned char *state = kirim_session_state(s);
+    KS_CHECK((unsigned char *)r->stack == state + 16);
+    KS_EQ(0, state[0]);
+    rig_close(r);
+}
+END_TEST
+
+/* Has a drain begin while layers begin. */
+static kirim_err drain_at_once(struct kirim_layer *layer, const void *config)
+{
+    const kirim_err err = on_open(layer, config);
+    KS_OK(kirim_stack_drain(kirim_layer_stack(layer), KIRIM_NEVER));
+    KS_ERR(KIRIM_ECLOSED, kirim_stack_drain(kirim_layer_stack(layer), KIRIM_NEVER));
+    kirim_layer_finish_drain(layer);
+    return err;
+}
+
+START_TEST(drain_waits_for_all_to_begin)
+{
+    struct rig *r = rig_new();
+    struct kirim_layer_type hasty = telling;
+    hasty.open = drain_at_once;
+    r->layers[0].type = &hasty;
+    kit_open(r->k);
+    kit_arrive(r->k, 1, 0);
+    ks_turn(&r->k->t);
+    ks_turn(&r->k->t);
+    KS_OK(r->err);
+    KS_TRACE(&r->k->t, "?1o2o3o3d2d1d3c2c1c");
+    KS_OK(closed_why);
     rig_close(r);
 }
 END_TEST
@@ -440,12 +504,14 @@ int main(void)
     tcase_add_test(tcase, headers_are_gathered_and_counted);
     tcase_add_test(tcase, long_gather_lists_get_a_header_too);
     tcase_add_test(tcase, nobody_sends_before_the_one_below_is_ready);
+    tcase_add_test(tcase, stack_may_be_closed_in_every_call);
     tcase_add_test(tcase, size_of_the_path_reaches_all);
     tcase_add_test(tcase, drain_goes_down_layer_by_layer);
     tcase_add_test(tcase, drain_has_a_deadline);
+    tcase_add_test(tcase, drain_waits_for_all_to_begin);
     tcase_add_test(tcase, end_of_the_session_is_that_of_the_stack);
     tcase_add_test(tcase, layer_that_cannot_begin_ends_the_stack);
-    tcase_add_test(tcase, stack_lies_in_the_state_of_its_session_if_it_fits);
+    tcase_add_test(tcase, stack_lies_behind_the_state_of_its_session_if_it_fits);
     tcase_add_test(tcase, plans_are_checked);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -5,7 +5,7 @@
  * that its authors' code gives for nothing.
  */
 #include "map.h"
-#include "siphash.h"
+#include "siphash13.h"
 #include "support/ks.h"
 #include "support/random.h"
 

@@ -329,6 +329,7 @@ START_TEST(options_are_checked)
     BAD(prefix_ipv6_bits, 129);
     BAD(eviction, 3);
     BAD(state_bytes, 65537);
+    BAD(stack_bytes, (1U << 21) + 1);
     BAD(amplification, 65537);
     bad = good;
     bad.idle_ns = 5;

@@ -161,6 +161,53 @@ START_TEST(peer_that_moves_is_challenged_and_followed)
 }
 END_TEST
 
+START_TEST(path_leads_to_the_address_that_was_asked_there)
+{
+    struct kit *k = keyed_kit();
+    const struct kirim_addr away = kit_addr(2);
+    const struct kirim_addr here = kit_addr(90);
+    const struct kirim_addr there = kit_addr(91);
+    k->on_path = challenge;
+    k->p->local = here;
+    kit_arrive_keyed(k, 1, 'A', 1);
+    ks_turn(&k->t);
+    struct kirim_session *s = k->peers[0].session;
+    k->p->local = there;
+    kit_arrive_keyed(k, 2, 'A', 2);
+    ks_turn(&k->t);
+    KS_CHECK(kirim_addr_equal(&there, &k->p->sent[0].control.source));
+    KS_OK(send_over(s, NULL, 1));
+    KS_OK(kirim_session_accept_path(s, &away));
+    KS_OK(send_over(s, NULL, 1));
+    ks_turn(&k->t);
+    KS_CHECK(kirim_addr_equal(&here, &k->p->sent[1].control.source));
+    KS_CHECK(kirim_addr_equal(&there, &k->p->sent[2].control.source));
+    const struct kirim_addr local = kirim_session_local(s);
+    KS_CHECK(kirim_addr_equal(&there, &local));
+    kit_close(k);
+}
+END_TEST
+
+static void close_here(struct kit_peer *peer, const struct kirim_addr *addr)
+{
+    (void)addr;
+    KS_OK(kirim_session_close(peer->session));
+}
+
+START_TEST(path_is_not_told_to_who_has_ended)
+{
+    struct kit *k = keyed_kit();
+    k->on_path = close_here;
+    kit_arrive_keyed(k, 1, 'A', 0);
+    kit_arrive_keyed(k, 2, 'A', 0);
+    kit_arrive_keyed(k, 3, 'A', 0);
+    ks_turn(&k->t);
+    ks_turn(&k->t);
+    KS_TRACE(&k->t, "?AoApAc");
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(path_is_told_once_in_a_row)
 {
     struct kit *k = keyed_kit();
@@ -205,6 +252,8 @@ int main(void)
     tcase_add_test(tcase, keys_differ_in_length_and_kind);
     tcase_add_test(tcase, nonsense_of_a_classifier_is_dropped);
     tcase_add_test(tcase, peer_that_moves_is_challenged_and_followed);
+    tcase_add_test(tcase, path_leads_to_the_address_that_was_asked_there);
+    tcase_add_test(tcase, path_is_not_told_to_who_has_ended);
     tcase_add_test(tcase, path_is_told_once_in_a_row);
     tcase_add_test(tcase, moving_takes_the_count_of_the_prefix_along);
     suite_add_tcase(suite, tcase);

@@ -121,6 +121,18 @@ START_TEST(half_open_sessions_have_a_cap_of_their_own)
 }
 END_TEST
 
+START_TEST(half_open_sessions_are_half_of_all_by_default)
+{
+    struct kit *k = kit_new();
+    k->options.unvalidated_count_max = 0;
+    k->options.count_max = 5;
+    kit_open(k);
+    open_some(k, 1, 5);
+    KS_EQ(3, kit_stats(k).count);
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(prefix_has_a_cap)
 {
     struct kit *k = kit_new();
@@ -154,6 +166,7 @@ END_TEST
 /* ---- what may be sent ------------------------------------------------------------------------ */
 
 static const uint8_t bytes[64];
+static const uint8_t long_bytes[KIRIM_PAYLOAD_IPV6_BYTES_MAX + 1];
 
 START_TEST(answers_to_strangers_are_bounded)
 {
@@ -176,6 +189,74 @@ START_TEST(answers_to_strangers_are_bounded)
 }
 END_TEST
 
+static kirim_err answer_twice(struct kirim_sessions *set, const struct kirim_datagram *d,
+                              struct kirim_admission *out, void *user)
+{
+    (void)out;
+    (void)user;
+    KS_OK(kirim_sessions_answer(set, d, bytes, 8));
+    KS_ERR(KIRIM_EMSGSIZE, kirim_sessions_answer(set, d, bytes, 5));
+    KS_OK(kirim_sessions_answer(set, d, bytes, 4));
+    KS_ERR(KIRIM_EMSGSIZE, kirim_sessions_answer(set, d, bytes, 1));
+    return KIRIM_EACCES;
+}
+
+START_TEST(answers_to_one_datagram_are_bounded_together)
+{
+    struct kit *k = kit_new();
+    k->handler.admit = answer_twice;
+    kit_open(k);
+    open_some(k, 1, 2);
+    KS_EQ(4, k->p->sent_count);
+    kit_close(k);
+}
+END_TEST
+
+static void greet(struct kit_peer *peer)
+{
+    KS_OK(kirim_session_send_bytes(peer->session, bytes, 12));
+    KS_ERR(KIRIM_EWOULDBLOCK, kirim_session_send_bytes(peer->session, bytes, 1));
+}
+
+START_TEST(first_datagram_has_earned_a_greeting)
+{
+    struct kit *k = kit_opened();
+    k->on_opened = greet;
+    kit_arrive(k, 1, 1);
+    kit_arrive(k, 1, 2);
+    ks_turn(&k->t);
+    ks_turn(&k->t);
+    KS_TRACE(&k->t, "?AoArAw");
+    KS_OK(kirim_session_send_bytes(k->peers[0].session, bytes, 12));
+    KS_ERR(KIRIM_EWOULDBLOCK, kirim_session_send_bytes(k->peers[0].session, bytes, 1));
+    kit_close(k);
+}
+END_TEST
+
+/* Opens what is asked for by itself. */
+static kirim_err open_it(struct kirim_sessions *set, const struct kirim_datagram *d,
+                         struct kirim_admission *out, void *user)
+{
+    struct kirim_session *s = NULL;
+    (void)out;
+    (void)user;
+    KS_OK(kirim_session_open(set, &d->peer, NULL, 0, NULL, &s));
+    return KIRIM_OK;
+}
+
+START_TEST(admission_may_open_the_session_itself)
+{
+    struct kit *k = kit_new();
+    k->handler.admit = open_it;
+    kit_open(k);
+    open_some(k, 1, 1);
+    KS_TRACE(&k->t, "AoAr");
+    KIT_NUMBERS(&k->peers[0], 0);
+    KS_CHECK(kirim_session_is_validated(k->peers[0].session));
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(unvalidated_peer_gets_three_times_what_it_sent)
 {
     struct kit *k = kit_opened();
@@ -184,6 +265,7 @@ START_TEST(unvalidated_peer_gets_three_times_what_it_sent)
     KS_OK(kirim_session_send_bytes(s, bytes, 8));
     KS_OK(kirim_session_send_bytes(s, bytes, 4));
     KS_ERR(KIRIM_EWOULDBLOCK, kirim_session_send_bytes(s, bytes, 1));
+    KS_ERR(KIRIM_EMSGSIZE, kirim_session_send_bytes(s, long_bytes, sizeof long_bytes));
     KS_OK(kirim_session_send_bytes(s, bytes, 0));
     KS_EQ(1, kit_stats(k).tx_limited);
     ks_turn(&k->t);
@@ -283,9 +365,13 @@ int main(void)
     tcase_add_test(tcase, most_idle_makes_room_where_all_are_validated);
     tcase_add_test(tcase, refused_admission_evicts_nobody);
     tcase_add_test(tcase, half_open_sessions_have_a_cap_of_their_own);
+    tcase_add_test(tcase, half_open_sessions_are_half_of_all_by_default);
     tcase_add_test(tcase, prefix_has_a_cap);
     tcase_add_test(tcase, prefix_is_as_long_as_it_is_said_to_be);
     tcase_add_test(tcase, answers_to_strangers_are_bounded);
+    tcase_add_test(tcase, answers_to_one_datagram_are_bounded_together);
+    tcase_add_test(tcase, first_datagram_has_earned_a_greeting);
+    tcase_add_test(tcase, admission_may_open_the_session_itself);
     tcase_add_test(tcase, unvalidated_peer_gets_three_times_what_it_sent);
     tcase_add_test(tcase, sends_leave_from_the_address_that_was_asked);
     tcase_add_test(tcase, sessions_that_wait_for_room_are_told_in_turn);

@@ -97,8 +97,8 @@ KIRIM_BEGIN_DECLS
  */
 KIRIM_API const struct kirim_session_handler *kirim_stack_session_handler(void);
 
-/** @brief Bytes of session state (`state_bytes`) in which a stack finds room; with less it is
- * allocated. 0: no such plan. Any thread. */
+/** @brief Bytes behind a session (`stack_bytes` of its set) in which a stack finds room; with less
+ * it is allocated. 0: no such plan. Any thread. */
 KIRIM_API size_t kirim_stack_bytes(const struct kirim_stack_plan *plan);
 
 /**
@@ -158,6 +158,7 @@ KIRIM_API kirim_err kirim_stack_set_payload_bytes_max(struct kirim_stack *stack,
 
 /**
  * @brief Ends a stack in order: from the top each layer sends what it owes, then it is closed.
+ * Inside `open` that begins when all layers have begun.
  *
  * @param stack        Open stack.
  * @param deadline_ns  Loop time at which it is closed at the latest, with KIRIM_ETIMEDOUT.
@@ -202,7 +203,7 @@ KIRIM_API size_t kirim_layer_payload_bytes_max(const struct kirim_layer *layer);
  * the caller's stack.
  *
  * @param layer  Whose send it is.
- * @param msg    `peer` NULL on a session.
+ * @param msg    `peer` NULL on a session, or as kirim_session_send() permits.
  * @retval KIRIM_OK           Accepted.
  * @retval KIRIM_EMSGSIZE     More than kirim_layer_payload_bytes_max().
  * @retval KIRIM_ENOTCONN     The layer below is not ready.

@@ -28,7 +28,8 @@ enum {
     KIRIM_CLASS_STATELESS = 1,
     /** For the session of that key. If there is none: for `stateless`. */
     KIRIM_CLASS_KNOWN = 2,
-    /** For the session of that key. If there is none, it asks for one: `admit` decides. */
+    /** For the session of that key. If there is none, it asks for one: `admit` decides. Whoever
+     * chooses a key may take that of others: a key that the peer made up says little. */
     KIRIM_CLASS_ADMIT = 3
 };
 
@@ -61,13 +62,14 @@ enum {
 
 /**
  * @brief What a session tells its owner. Members may be NULL. Called from inside turns of the loop
- * only, never nested.
+ * only, and of kirim_loop_close(); never nested.
  */
 struct kirim_session_handler {
     /** sizeof, set by KIRIM_SESSION_HANDLER_INIT. */
     size_t size;
     /** Its datagrams of one batch, in order of arrival, at most 64. Lent until the return. Their
-     * `peer` differs from kirim_session_peer() where the path may have changed. */
+     * `peer` differs from kirim_session_peer() where the path may have changed.
+     * kirim_endpoint_reply() answers them past the session: neither counted nor bounded. */
     void (*received)(struct kirim_session *session, const struct kirim_batch *batch, void *user);
     /** There is room again, or the peer has earned more, after one or more KIRIM_EWOULDBLOCK. */
     void (*writable)(struct kirim_session *session, void *user);
@@ -107,7 +109,8 @@ struct kirim_sessions_handler {
     /** A datagram that belongs to no session. kirim_sessions_answer() answers it. NULL: dropped. */
     void (*stateless)(struct kirim_sessions *set, const struct kirim_datagram *datagram,
                       void *user);
-    /** A new session: opened by either side, before its first `received`. Its state is zero. */
+    /** A new session: opened by either side, before its first `received`; inside
+     * kirim_session_open() if by this one. Its state is zero. It may send, and may be closed. */
     void (*opened)(struct kirim_sessions *set, struct kirim_session *session, void *user);
     /** As the endpoint's `failed`, for what no session was found. */
     void (*failed)(struct kirim_sessions *set, const struct kirim_event *event, void *user);
@@ -131,7 +134,9 @@ enum {
 struct kirim_sessions_options {
     /** sizeof, set by the INIT macro. */
     size_t size;
-    /** The endpoint, open for all who send; its `handler` and `user` are not read. */
+    /** The endpoint, open for all who send; its `handler` and `user` are not read. Of a train that
+     * is left whole (KIRIM_ENDPOINT_WHOLE_TRAINS) the classifier sees one datagram, and it counts
+     * as one: only for keys that are the peer's address. */
     const struct kirim_endpoint_options *endpoint;
     /** NULL: by the peer's address, and everybody may ask for a session. */
     kirim_classify_fn classify;
@@ -143,9 +148,10 @@ struct kirim_sessions_options {
     void *user;
     /** Most sessions. 0: 65,536; at most 16,777,216. */
     uint32_t count_max;
-    /** Most sessions of one prefix. 0: no limit of its own. */
+    /** Most sessions of one prefix. 0: no limit of its own, and one network may fill the set. */
     uint32_t prefix_count_max;
-    /** Most sessions that are not validated. 0: no limit of its own. */
+    /** Most sessions that are not validated, so that forged addresses do not fill the set. 0: half
+     * of `count_max`. */
     uint32_t unvalidated_count_max;
     /** Length of a prefix of IPv4 in bits. 0: 24. */
     uint8_t prefix_ipv4_bits;
@@ -155,6 +161,11 @@ struct kirim_sessions_options {
     uint16_t eviction;
     /** Bytes of the caller's own state behind each session, at most 65,536; zeroed. */
     uint32_t state_bytes;
+    /** Bytes behind that for a stack of layers: kirim_stack_bytes(); at most 2 MiB. 0: a stack is
+     * allocated on its own. */
+    uint32_t stack_bytes;
+    /** 0. */
+    uint32_t ki_reserved;
     /** What may be sent to an address that was not validated, as a multiple of what came from it.
      * 0: 3. */
     uint32_t amplification;
@@ -168,7 +179,7 @@ struct kirim_sessions_options {
 #define KIRIM_SESSIONS_OPTIONS_INIT                                                               \
     {                                                                                             \
         sizeof(struct kirim_sessions_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0                                                                               \
+            0, 0, 0, 0, 0                                                                         \
     }
 
 /** Counters of a set. */
@@ -262,9 +273,9 @@ KIRIM_API void *kirim_sessions_user(const struct kirim_sessions *set);
  * @param set       Open set.
  * @param datagram  The one that the running `admit` or `stateless` was lent.
  * @param data      The answer; copied.
- * @param bytes     At most `amplification` times those of the datagram.
+ * @param bytes     All answers to a datagram together: at most `amplification` times its own.
  * @retval KIRIM_OK           Queued.
- * @retval KIRIM_EMSGSIZE     More than that.
+ * @retval KIRIM_EMSGSIZE     More than that, or than a datagram holds.
  * @retval KIRIM_EINVAL       NULL, or outside of those callbacks.
  * @return Also as kirim_endpoint_send() in queued mode.
  * @note Loop thread; inside `admit` and `stateless`.
@@ -284,7 +295,7 @@ KIRIM_API kirim_err kirim_sessions_answer(struct kirim_sessions *set,
  * @param out        The session; written on success only.
  * @retval KIRIM_OK           Open; `opened` was called.
  * @retval KIRIM_EINVAL       NULL, a peer without port or that the endpoint cannot send to, a key
- * too long.
+ * too long, a size of the admission or its handler that no version had.
  * @retval KIRIM_EEXIST       There is a session of that key.
  * @retval KIRIM_EWOULDBLOCK  The set or the prefix is full, and nobody can make room.
  * @retval KIRIM_ECLOSED      The set is closing.
@@ -349,7 +360,7 @@ KIRIM_API bool kirim_session_is_validated(const struct kirim_session *session);
  * @brief Sends to the peer: kirim_endpoint_send() with `msg->peer` NULL.
  *
  * An address other than the peer's is permitted if it is the one that `path_seen` told last. The
- * local address is the session's, unless the control data names one.
+ * local address is the one that is spoken to from there, unless the control data names one.
  *
  * @return As kirim_endpoint_send(); also
  * @retval KIRIM_EWOULDBLOCK  More than the address has earned: `writable` comes when it has.
@@ -378,13 +389,15 @@ KIRIM_API kirim_err kirim_session_validate(struct kirim_session *session);
 /**
  * @brief Makes the address that `path_seen` told last that of the peer, validated.
  *
- * A session that is found by its peer's address has no such paths.
+ * A session that is found by its peer's address has no such paths. Its keys stay as they are, and
+ * its count moves to the prefix of the new address, whatever the cap of that.
  *
  * @param session  Open session.
  * @param peer     That address.
  * @retval KIRIM_OK       Its datagrams leave for there from now on.
  * @retval KIRIM_EINVAL   NULL, or another address than that.
  * @retval KIRIM_ECLOSED  The session is closing.
+ * @retval KIRIM_ENOMEM   Out of memory; nothing has changed.
  * @note Loop thread; callable from any callback.
  */
 KIRIM_API kirim_err kirim_session_accept_path(struct kirim_session *session,

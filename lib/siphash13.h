@@ -4,8 +4,8 @@
  * of who does not know the key. Owns nothing. Any thread. Source: Aumasson and Bernstein, "SipHash:
  * a fast short-input PRF".
  */
-#ifndef KI_SIPHASH_H
-#define KI_SIPHASH_H
+#ifndef KI_SIPHASH13_H
+#define KI_SIPHASH13_H
 
 #include <stddef.h>
 #include <stdint.h>
