@@ -37,6 +37,7 @@ endif()
 get_property(suites GLOBAL PROPERTY KIRIM_SUITES)
 if(suites AND NOT BUILD_SHARED_LIBS)
     install(TARGETS ${suites} RUNTIME DESTINATION tests ${archive})
+    install(FILES tests/conformance/expected_windows.tsv DESTINATION tests ${archive})
 endif()
 
 set(CPACK_GENERATOR ZIP)

@@ -18,10 +18,18 @@ set run=0
 ver >> %report%
 >> %report% echo %PROCESSOR_ARCHITECTURE%, %NUMBER_OF_PROCESSORS% processors
 "%here%bin\kirim-probe.exe" >> %report% 2>&1
-for /f %%r in ('"%here%bin\kirim-probe.exe" --reactors') do (
+rem By a file: a command with a quoted name loses its quotes where the name has brackets.
+"%here%bin\kirim-probe.exe" --reactors > %report%.reactors
+if not %errorlevel%==0 (
+    set failed=1
+    echo kirim-probe.exe
+    echo     FAILED: it does not tell the reactors
+)
+for /f %%r in (%report%.reactors) do (
     call :one kirim-conformance.exe --reactor %%r --family 4 %*
     call :one kirim-conformance.exe --reactor %%r --family 6 %*
 )
+del %report%.reactors
 for /f %%t in ('dir /b "%here%tests\test_*.exe"') do call :one %%t
 echo %run% programs run, %failed% failed
 >> %report% echo %run% programs run, %failed% failed

@@ -20,7 +20,7 @@ enum { CASE_SECONDS_MAX = 30 };
 
 struct options {
     struct kc_choice choice;
-    const char *expected;
+    const char *expected; /* NULL: this system's own table */
     uint64_t patience_ns;
     bool is_listing, is_checking_table, is_failing_fast;
 };
@@ -348,7 +348,7 @@ static int check_reactors(int row)
 static int check_table(void)
 {
     int faults = check_cases();
-    const bool is_own = strcmp(run.options.expected, KC_EXPECTED_FILE) == 0;
+    const bool is_own = run.options.expected == NULL;
     const char *column;
     for (int row = 1; row <= KC_ROW_COUNT; row++) {
         if (!is_cited(row)) {
@@ -465,12 +465,28 @@ static bool read_options(struct options *o, int argc, char **argv)
     return true;
 }
 
+/* Reads this system's own table: the one beside the program, as in the zip for Windows, else that
+ * of the source tree. */
+static struct kc_table *read_own_table(const char *program)
+{
+    const char *in_tree = KC_EXPECTED_FILE;
+    size_t bytes = strlen(program);
+    while (bytes > 0 && strchr("/\\", program[bytes - 1]) == NULL) {
+        bytes--;
+    }
+    char beside[1024];
+    const int length =
+        snprintf(beside, sizeof beside, "%.*s%s", (int)bytes, program, strrchr(in_tree, '/') + 1);
+    FILE *file = length < (int)sizeof beside ? fopen(beside, "r") : NULL;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return kc_table_read(file != NULL ? beside : in_tree);
+}
+
 int main(int argc, char **argv)
 {
-    run.options = (struct options){
-        .expected = KC_EXPECTED_FILE,
-        .patience_ns = 10ULL * KS_SECOND_NS,
-    };
+    run.options = (struct options){ .patience_ns = 10ULL * KS_SECOND_NS };
     if (!read_options(&run.options, argc, argv)) {
         return 2;
     }
@@ -478,7 +494,8 @@ int main(int argc, char **argv)
         list_cases();
         return EXIT_SUCCESS;
     }
-    run.table = kc_table_read(run.options.expected);
+    run.table = run.options.expected != NULL ? kc_table_read(run.options.expected)
+                                             : read_own_table(argv[0]);
     if (run.table == NULL) {
         return EXIT_FAILURE;
     }

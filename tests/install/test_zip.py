@@ -115,7 +115,8 @@ class Files(Case):
                    for path in (archive.SOURCE / "lib" / "include" / "kirim").glob("*.h")}
         wanted = {*headers, *(f"bin/{name}.exe" for name in EXAMPLES), "bin/libkirim.dll",
                   "lib/libkirim.a", "lib/libkirim.dll.a", "lib/kirim.def", "lib/kirim.lib",
-                  "lib/pkgconfig/kirim.pc", "LICENSE", "README.md", "CHANGELOG.md", "report.cmd"}
+                  "lib/pkgconfig/kirim.pc", "LICENSE", "README.md", "CHANGELOG.md", "report.cmd",
+                  "tests/expected_windows.tsv"}
         found = {str(path.relative_to(self.root)) for path in self.root.rglob("*")
                  if path.is_file()}
         self.assertEqual(wanted - found, set())
@@ -151,14 +152,26 @@ class Files(Case):
 
 
 class Report(Case):
-    def test_report_names_the_system_and_what_failed(self):
-        """With a few of the programs, one of which fails."""
+    def test_conformance_reads_the_table_beside_it(self):
+        """And not that of the source tree, which is elsewhere where the zip is used."""
         place = self.directory()
+        shutil.copy(self.root / "tests" / "kirim-conformance.exe", place)
+        (place / "expected_windows.tsv").write_text("no table\n", encoding="utf-8")
+        done = subprocess.run([*programs.LAUNCHER, place / "kirim-conformance.exe", "--case", "x"],
+                              cwd=self.root, text=True, capture_output=True, check=False,
+                              stdin=subprocess.DEVNULL, timeout=RUN_SECONDS_MAX)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("expected_windows.tsv", done.stderr)
+
+    def test_report_names_the_system_and_what_failed(self):
+        """With a few of the programs, one of which fails; where a browser may have put them."""
+        place = self.directory() / "kirim (1)"
         shutil.copytree(self.root / "bin", place / "bin")
         (place / "tests").mkdir()
         for name in ("kirim-conformance", "test_lib_addr"):
             shutil.copy(self.root / "tests" / f"{name}.exe", place / "tests")
         shutil.copy(self.root / "report.cmd", place)
+        shutil.copy(self.root / "tests" / "expected_windows.tsv", place / "tests")
         command = [*programs.LAUNCHER, "cmd", "/c", "report.cmd", "--subject", "loop"]
         text = run(*command, cwd=place)
         count = len(run(*programs.LAUNCHER, place / "bin" / "kirim-probe.exe",
