@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening and closing what the Windows reactors share, and what the system is asked when a loop
- * opens.
+ * Opening and closing what the Windows reactors share, what the system is asked when a loop opens,
+ * and small members of struct ki_reactor_ops.
  *
  * Keeps true: what opens here is undone in reverse order when a later step fails; a capability is
  * reported only if every family that is there has it; no socket of a probe outlives it. Owns what
@@ -218,4 +218,29 @@ DWORD ki_win_timeout_ms(uint64_t deadline_ns)
     const uint64_t delay_ns = ki_win_remaining_ns(deadline_ns);
     const uint64_t delay_ms = delay_ns / NS_PER_MS + (delay_ns % NS_PER_MS != 0);
     return (DWORD)(delay_ms < TIMEOUT_MS_MAX ? delay_ms : TIMEOUT_MS_MAX);
+}
+
+/* ---- measuring ------------------------------------------------------------------------------- */
+
+kirim_err ki_win_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
+                              uint32_t *receive_bytes, uint32_t *send_bytes)
+{
+    const struct ki_win *r = (const struct ki_win *)reactor;
+    const SOCKET s = (SOCKET)port->descriptor;
+    DWORD receive;
+    DWORD send;
+    if (ki_win_option_get(r, s, SOL_SOCKET, SO_RCVBUF, &receive) != 0 ||
+        ki_win_option_get(r, s, SOL_SOCKET, SO_SNDBUF, &send) != 0) {
+        return ki_win_map(WSAGetLastError());
+    }
+    *receive_bytes = receive;
+    *send_bytes = send;
+    return KIRIM_OK;
+}
+
+uint64_t ki_win_port_drops(struct ki_reactor *reactor, struct ki_port *port)
+{
+    (void)reactor;
+    (void)port;
+    return 0; /* Winsock does not tell. */
 }

@@ -4,8 +4,9 @@
  *
  * A reactor's own structures begin with these two. select and wsaevent differ in how they wait, in
  * how they are woken, and in how they learn that a blocked port wants to be told (`want_writable`);
- * all else is here, in win_socket.c, win_msg.c, win_rx.c and win_tx.c. An instance owns its
- * WSAStartup and the receive buffers. Loop thread. Sources: WSAStartup, WSAIoctl.
+ * completion has its own way to receive and to send, too (win_op.h). All else is here, in
+ * win_socket.c, win_msg.c, win_rx.c and win_tx.c. An instance owns its WSAStartup and the receive
+ * buffers. Loop thread. Sources: WSAStartup, WSAIoctl.
  */
 #ifndef KI_WIN_H
 #define KI_WIN_H
@@ -67,6 +68,9 @@ void ki_win_close(struct ki_win *r);
 uint64_t ki_win_reactor_now(struct ki_reactor *reactor);
 kirim_err ki_win_reactor_random(struct ki_reactor *reactor, void *out, size_t bytes);
 void ki_win_release(struct ki_reactor *reactor);
+kirim_err ki_win_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
+                              uint32_t *receive_bytes, uint32_t *send_bytes);
+uint64_t ki_win_port_drops(struct ki_reactor *reactor, struct ki_port *port);
 
 /* Nanoseconds from now to a deadline that is neither 0 nor KIRIM_NEVER; 0 if it has passed. */
 uint64_t ki_win_remaining_ns(uint64_t deadline_ns);

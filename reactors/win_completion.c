@@ -78,6 +78,7 @@ static kirim_err completion_open(struct kirim_loop *loop, const struct kirim_loo
     atomic_init(&r->landed, NULL);
     atomic_init(&r->wakers, 0);
     atomic_init(&r->apc_count, 0);
+    atomic_init(&r->is_marked, 0);
     atomic_init(&r->is_raised, 0);
     atomic_init(&r->is_woken, 0);
     kirim_err err = ki_win_open(&r->win, loop, options, caps);
@@ -273,8 +274,8 @@ static DWORD min_ms(DWORD a, DWORD b)
 /* How long the wait may sleep. */
 static DWORD choose_timeout(const struct ki_op_reactor *r, uint64_t deadline_ns)
 {
-    if (r->is_busy != 0 || r->refused_count != 0 || atomic_load(&r->is_woken) != 0 ||
-        atomic_load(&r->landed) != NULL) {
+    if (r->is_busy != 0 || (r->refused_count != 0 && r->is_moving == 0) ||
+        atomic_load(&r->is_woken) != 0 || atomic_load(&r->landed) != NULL) {
         return 0;
     }
     DWORD timeout_ms = ki_win_timeout_ms(deadline_ns);

@@ -8,10 +8,12 @@
  */
 #include "win_op.h"
 
-enum {
-    REFUSED_WAITS = 2,    /* in which a routine may still come */
-    MOVE_POLLS_MAX = 1000 /* once a thread has ended, for the system to write down the rest */
-};
+#include "win_clock.h"
+
+enum { REFUSED_WAITS = 2 }; /* in which a routine may still come */
+
+/* Once a thread has ended: for the system to write down how its operations did. */
+#define WRITING_NS_MAX UINT64_C(5000000000)
 
 /* What OVERLAPPED.Internal says. */
 #define STATUS_OF_SUCCESS UINT32_C(0)
@@ -92,7 +94,8 @@ void ki_op_settle_all(struct ki_op_reactor *r)
 
 void ki_op_forget_refused(struct ki_op_reactor *r)
 {
-    struct ki_op *op = r->refused_count != 0 && r->is_moving == 0 ? r->out_first : NULL;
+    struct ki_op *op =
+        r->refused_count != 0 && atomic_load(&r->is_marked) == 0 ? r->out_first : NULL;
     while (op != NULL) {
         struct ki_op *next = op->next;
         if (op->is_refused != 0 && r->wait_number - op->wait_number >= REFUSED_WAITS &&
@@ -124,15 +127,33 @@ kirim_err ki_op_threads_open(struct ki_op_reactor *r)
         return err;
     }
     atomic_init(&r->thread, thread);
+    r->own_thread = thread;
     r->thread_id = GetCurrentThreadId();
     return KIRIM_OK;
 }
 
 void ki_op_threads_close(struct ki_op_reactor *r)
 {
-    (void)r->win.sys->close_handle(atomic_load(&r->thread));
+    (void)r->win.sys->close_handle(r->own_thread);
     if (r->is_moving != 0) {
         (void)r->win.sys->close_handle(r->old_thread);
+    }
+}
+
+static void CALLBACK take_mark(ULONG_PTR context)
+{
+    atomic_store(&((struct ki_op_reactor *)context)->is_marked, 0);
+}
+
+/* Has the old thread tell that it has waited alertably: routines of refused calls that have not
+ * come by then never will, for they are queued in front. */
+static void mark(struct ki_op_reactor *r)
+{
+    if (r->refused_count != 0) {
+        atomic_store(&r->is_marked, 1);
+        if (r->win.sys->queue_user_apc(take_mark, r->old_thread, (ULONG_PTR)r) == 0) {
+            atomic_store(&r->is_marked, 0); /* The thread has ended. */
+        }
     }
 }
 
@@ -147,17 +168,25 @@ kirim_err ki_op_move_in(struct ki_op_reactor *r)
         return err;
     }
     r->thread_id = GetCurrentThreadId();
-    const HANDLE old = atomic_exchange(&r->thread, thread);
+    const HANDLE old = r->own_thread;
+    r->own_thread = thread;
+    atomic_store(&r->thread, NULL);
     while (atomic_load(&r->wakers) != 0) {
         (void)r->win.sys->sleep_ex(0, FALSE); /* Somebody is about to use the old one. */
     }
-    if (r->is_moving != 0 || (r->out_first == NULL && atomic_load(&r->apc_count) == 0)) {
+    if (r->is_moving != 0) { /* and nothing is queued for the one between */
         (void)r->win.sys->close_handle(old);
         return KIRIM_OK;
     }
+    if (r->out_first == NULL && atomic_load(&r->apc_count) == 0) {
+        (void)r->win.sys->close_handle(old);
+        atomic_store(&r->thread, thread);
+        return KIRIM_OK;
+    }
     r->is_moving = 1;
-    r->move_polls = 0;
+    r->ended_ns = 0;
     r->old_thread = old;
+    mark(r);
     for (struct ki_op_port *p = r->ports; p != NULL; p = p->next) {
         (void)r->win.sys->cancel_io_ex((HANDLE)p->win.port.descriptor, NULL);
     }
@@ -165,11 +194,12 @@ kirim_err ki_op_move_in(struct ki_op_reactor *r)
 }
 
 /* How an operation ended whose routine will never come, as the system has written it down. */
-static bool read_end(struct ki_op_reactor *r, struct ki_op *op)
+static void read_end(struct ki_op_reactor *r, struct ki_op *op)
 {
     const uint32_t status = (uint32_t)op->overlapped.Internal;
-    if (op->is_refused == 0 && status == STATUS_OF_PENDING && r->move_polls < MOVE_POLLS_MAX) {
-        return false;
+    if (op->is_refused == 0 && status == STATUS_OF_PENDING &&
+        ki_win_now() - r->ended_ns < WRITING_NS_MAX) {
+        return;
     }
     if (atomic_exchange_explicit(&op->is_expected, 0, memory_order_acq_rel) != 0) {
         op->sys_err = status == STATUS_OF_SUCCESS ? 0
@@ -180,7 +210,6 @@ static bool read_end(struct ki_op_reactor *r, struct ki_op *op)
         }
         settle(r, op);
     }
-    return true;
 }
 
 void ki_op_move_on(struct ki_op_reactor *r)
@@ -190,21 +219,24 @@ void ki_op_move_on(struct ki_op_reactor *r)
     }
     const bool has_ended = r->win.sys->wait_for_single_object(r->old_thread, 0) == WAIT_OBJECT_0;
     if (has_ended) {
-        r->move_polls++;
+        r->ended_ns = r->ended_ns != 0 ? r->ended_ns : ki_win_now();
         struct ki_op *op = r->out_first;
         while (op != NULL) {
             struct ki_op *next = op->next;
-            (void)read_end(r, op);
+            read_end(r, op);
             op = next;
         }
-        /* What is queued for this thread has run in the wait: the rest was for that one. */
+        /* What was queued for that thread never runs. */
+        atomic_store(&r->is_marked, 0);
         if (atomic_exchange(&r->apc_count, 0) != 0) {
             atomic_store(&r->is_woken, 1);
         }
     }
-    if (r->out_first == NULL && atomic_load(&r->apc_count) == 0) {
+    if (r->out_first == NULL && atomic_load(&r->apc_count) == 0 &&
+        atomic_load(&r->is_marked) == 0) {
         r->is_moving = 0;
         (void)r->win.sys->close_handle(r->old_thread);
+        atomic_store(&r->thread, r->own_thread);
         for (struct ki_op_port *p = r->ports; p != NULL; p = p->next) {
             p->failures = 0;
             p->retry_ns = 0;
@@ -223,6 +255,16 @@ static void CALLBACK take_wake(ULONG_PTR context)
     atomic_store(&r->apc_count, 0);
 }
 
+static void queue_wake(struct ki_op_reactor *r, HANDLE thread)
+{
+    atomic_store(&r->apc_count, 1);
+    if (r->win.sys->queue_user_apc(take_wake, thread, (ULONG_PTR)r) == 0) {
+        /* The thread has ended: the one that closes the loop needs no wake. */
+        atomic_store(&r->apc_count, 0);
+        atomic_store(&r->is_raised, 0);
+    }
+}
+
 void ki_op_wake(struct ki_reactor *reactor)
 {
     struct ki_op_reactor *r = (struct ki_op_reactor *)reactor;
@@ -231,11 +273,11 @@ void ki_op_wake(struct ki_reactor *reactor)
     }
     const DWORD last_error = GetLastError();
     atomic_fetch_add(&r->wakers, 1);
-    atomic_store(&r->apc_count, 1);
-    if (r->win.sys->queue_user_apc(take_wake, atomic_load(&r->thread), (ULONG_PTR)r) == 0) {
-        /* The thread has ended: the one that closes the loop needs no wake. */
-        atomic_store(&r->apc_count, 0);
-        atomic_store(&r->is_raised, 0);
+    const HANDLE thread = atomic_load(&r->thread);
+    if (thread == NULL) {
+        atomic_store(&r->is_woken, 1);
+    } else {
+        queue_wake(r, thread);
     }
     atomic_fetch_sub(&r->wakers, 1);
     SetLastError(last_error);

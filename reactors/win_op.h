@@ -120,10 +120,12 @@ struct ki_op_reactor {
     struct ki_win_guests guests; /* their event is that of blocked ports, too */
     /* Threads. */
     DWORD thread_id;
-    uint64_t is_moving; /* operations of another thread are out */
-    uint64_t move_polls;
+    uint64_t is_moving;     /* operations of another thread are out */
+    uint64_t ended_ns;      /* when the old thread was first seen to have ended; 0: it has not */
     HANDLE old_thread;      /* whose they are */
-    _Atomic(HANDLE) thread; /* where wakes go */
+    HANDLE own_thread;      /* the loop's */
+    _Atomic(HANDLE) thread; /* where wakes go; NULL: the loop looks every ms */
+    atomic_uint is_marked;  /* a mark is queued behind the routines of the old thread */
     atomic_uint wakers;     /* that are using it */
     atomic_uint apc_count;  /* wakes that are queued */
     atomic_uint is_raised;
@@ -155,7 +157,7 @@ void ki_op_threads_close(struct ki_op_reactor *r);
 /* Member of struct ki_reactor_ops. */
 void ki_op_wake(struct ki_reactor *reactor);
 
-/* ---- win_op_rx.c: receives ------------------------------------------------------------------- */
+/* ---- win_op_home.c: receives that are not posted --------------------------------------------- */
 
 kirim_err ki_op_rx_open(struct ki_op_reactor *r);
 void ki_op_rx_close(struct ki_op_reactor *r);
@@ -165,25 +167,38 @@ void ki_op_rx_close(struct ki_op_reactor *r);
 kirim_err ki_op_rx_open_port(struct ki_op_reactor *r, struct ki_op_port *p);
 void ki_op_rx_close_port(struct ki_op_reactor *r, struct ki_op_port *p);
 
+/* The next receive that the port may post; NULL: none. */
+struct ki_op_rx *ki_op_rx_take(struct ki_op_reactor *r, struct ki_op_port *p);
+
+/* A receive that nobody uses: back to its port or to the pool. One whose port is gone is freed. */
+void ki_op_rx_go_home(struct ki_op_reactor *r, struct ki_op_rx *op);
+
+/* What came in it may be in use until ki_op_rx_take_back(), which sends all that was lent home. */
+void ki_op_rx_lend(struct ki_op_reactor *r, struct ki_op_rx *op);
+void ki_op_rx_take_back(struct ki_op_reactor *r);
+
+/* Has the next wait post for the port. */
+void ki_op_rx_hunger(struct ki_op_reactor *r, struct ki_op_port *p);
+
+/* Member of struct ki_reactor_ops. */
+void ki_op_release(struct ki_reactor *reactor);
+
+/* ---- win_op_rx.c: receives ------------------------------------------------------------------- */
+
 /* Posts the first receive of a port that is being opened: 0, or why the system takes none. */
 int ki_op_rx_try(struct ki_op_reactor *r, struct ki_op_port *p);
-
-/* Takes back what was lent. */
-void ki_op_rx_take_back(struct ki_op_reactor *r);
 
 /* Posts for all that are hungry, and tells the core of those who have something. */
 void ki_op_rx_feed(struct ki_op_reactor *r);
 /* Sees to it that a port hears before it sends: a report of the network that finds nothing posted
  * is lost on some systems. */
 void ki_op_rx_listen(struct ki_op_reactor *r, struct ki_op_port *p);
-void ki_op_rx_hunger(struct ki_op_reactor *r, struct ki_op_port *p);
 
 void ki_op_rx_settle(struct ki_op_reactor *r, struct ki_op_rx *op);
 
-/* Members of struct ki_reactor_ops. */
+/* Member of struct ki_reactor_ops. */
 uint32_t ki_op_receive(struct ki_reactor *reactor, struct ki_port *port, struct kirim_datagram *d,
                        uint32_t max);
-void ki_op_release(struct ki_reactor *reactor);
 
 /* ---- win_op_tx.c: sends ---------------------------------------------------------------------- */
 

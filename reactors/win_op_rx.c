@@ -1,188 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * Posted receives, for the reactor "completion"; see win_op.h.
+ * Posted receives, for the reactor "completion"; see win_op.h, and win_op_home.c for where they
+ * come from.
  *
- * A port has one receive of its own, whose buffer is as large as its largest datagram, so that it
- * always hears; more come from the loop's pool of slots. It begins with some, and gets twice as
- * many whenever all it had were filled within one wait; while the pool is less than half full,
- * nobody gets more than an equal share. What finds none waits in the socket's own buffer.
+ * A port begins with some, and gets twice as many whenever all it had were filled within one wait.
+ * What finds none waits in the socket's own buffer.
  *
  * Keeps true: datagrams are handed over in the order of posting, which is that of arrival; a
  * receive is posted again only when what came in it is lent no more; after an error at once no more
  * are posted in that wait, and after many in a row, or one that is not about an earlier send, there
- * is a pause. Owns the port's own receives; the pool's bytes are those of win_rx.c. Loop thread.
- * Sources: LPFN_WSARECVMSG.
+ * is a pause. Owns nothing. Loop thread. Sources: LPFN_WSARECVMSG.
  */
 #include "win_op.h"
 
 #include "win_clock.h"
 
-enum {
-    DEPTH_AT_FIRST = 8,
-    FAILURES_MAX = 16, /* in a row without a pause */
-    ALIGNMENT = 64
-};
+enum { FAILURES_MAX = 16 }; /* in a row without a pause */
 
 #define PAUSE_NS UINT64_C(100000000)
-
-/* ---- receives and their homes ---------------------------------------------------------------- */
-
-kirim_err ki_op_rx_open(struct ki_op_reactor *r)
-{
-    const struct ki_win_rx *rx = &r->win.rx;
-    r->rx_lent_last = &r->rx_lent;
-    r->rx_ops = ki_alloc(r->win.reactor.loop, rx->slot_count * sizeof *r->rx_ops);
-    if (r->rx_ops == NULL) {
-        return KIRIM_ENOMEM;
-    }
-    for (uint32_t i = rx->slot_count; i-- > 0;) {
-        struct ki_op_rx *op = &r->rx_ops[i];
-        atomic_init(&op->op.is_expected, 0);
-        op->op.is_receive = 1;
-        op->data = rx->slots[i].data;
-        op->bytes_max = rx->slot_bytes;
-        op->next = r->rx_free;
-        r->rx_free = op;
-    }
-    r->rx_free_count = rx->slot_count;
-    return KIRIM_OK;
-}
-
-void ki_op_rx_close(struct ki_op_reactor *r)
-{
-    ki_free(r->win.reactor.loop, r->rx_ops, r->win.rx.slot_count * sizeof *r->rx_ops);
-}
-
-void ki_op_rx_hunger(struct ki_op_reactor *r, struct ki_op_port *p)
-{
-    if (p->is_hungry == 0 && p->is_closing == 0) {
-        p->is_hungry = 1;
-        p->hungry_next = r->hungry;
-        r->hungry = p;
-    }
-}
-
-/* A receive that nobody uses: back to its port or to the pool. One whose port is gone is freed. */
-static void go_home(struct ki_op_reactor *r, struct ki_op_rx *op)
-{
-    op->is_held = 0;
-    if (op->block_bytes == 0) {
-        op->port = NULL;
-        op->next = r->rx_free;
-        r->rx_free = op;
-        r->rx_free_count++;
-    } else if (op->port != NULL) {
-        op->port->is_own_idle = 1;
-        ki_op_rx_hunger(r, op->port);
-    } else {
-        (void)kirim_loop_alloc(r->win.reactor.loop, op, op->block_bytes, 0);
-    }
-}
-
-static void lend(struct ki_op_reactor *r, struct ki_op_rx *op)
-{
-    op->next = NULL;
-    *r->rx_lent_last = op;
-    r->rx_lent_last = &op->next;
-}
-
-void ki_op_rx_take_back(struct ki_op_reactor *r)
-{
-    struct ki_op_rx *op = r->rx_lent;
-    r->rx_lent = NULL;
-    r->rx_lent_last = &r->rx_lent;
-    while (op != NULL) {
-        struct ki_op_rx *next = op->next;
-        op->has_result = 0;
-        if (op->op.link != NULL) {
-            op->is_held = 1; /* Its routine may come yet. */
-        } else {
-            go_home(r, op);
-        }
-        op = next;
-    }
-}
-
-void ki_op_release(struct ki_reactor *reactor)
-{
-    ki_op_rx_take_back((struct ki_op_reactor *)reactor);
-}
-
-/* ---- ports ----------------------------------------------------------------------------------- */
-
-kirim_err ki_op_rx_open_port(struct ki_op_reactor *r, struct ki_op_port *p)
-{
-    /* A train needs room for all of it. */
-    const bool may_coalesce = r->win.has_coalescing != 0 && p->win.port.wants_coalesced != 0;
-    const size_t bytes =
-        may_coalesce ? r->win.rx.slot_bytes : (size_t)p->win.port.datagram_bytes_max;
-    const size_t head = (sizeof(struct ki_op_rx) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *block = kirim_loop_alloc(r->win.reactor.loop, NULL, 0, head + bytes);
-    if (block == NULL) {
-        return KIRIM_ENOMEM;
-    }
-    struct ki_op_rx *op = block;
-    memset(op, 0, sizeof *op);
-    atomic_init(&op->op.is_expected, 0);
-    op->op.is_receive = 1;
-    op->port = p;
-    op->data = (uint8_t *)block + head;
-    op->bytes_max = (uint32_t)bytes;
-    op->block_bytes = head + bytes;
-    p->own = op;
-    p->is_own_idle = 1;
-    p->depth = DEPTH_AT_FIRST;
-    p->rx_last = &p->rx_first;
-    return KIRIM_OK;
-}
-
-static struct ki_op_rx *pop(struct ki_op_port *p)
-{
-    struct ki_op_rx *op = p->rx_first;
-    p->rx_first = op->next;
-    if (p->rx_first == NULL) {
-        p->rx_last = &p->rx_first;
-    }
-    return op;
-}
-
-static void forget_hunger(struct ki_op_reactor *r, struct ki_op_port *p)
-{
-    struct ki_op_port **at = &r->hungry;
-    while (p->is_hungry != 0 && *at != p) {
-        at = &(*at)->hungry_next;
-    }
-    if (p->is_hungry != 0) {
-        *at = p->hungry_next;
-        p->is_hungry = 0;
-    }
-}
-
-void ki_op_rx_close_port(struct ki_op_reactor *r, struct ki_op_port *p)
-{
-    bool is_own_posted = false;
-    struct ki_op_rx *op = p->rx_first;
-    forget_hunger(r, p);
-    p->train.bytes = 0;
-    /* What has come is dropped; a part of it may be lent. What has not will land. */
-    while (op != NULL) {
-        struct ki_op_rx *next = op->next;
-        if (op->has_result != 0) {
-            lend(r, op);
-        } else if (op == p->own) {
-            is_own_posted = true;
-        }
-        op = next;
-    }
-    p->rx_first = NULL;
-    p->rx_last = &p->rx_first;
-    if (!is_own_posted) {
-        p->own->port = NULL;
-        if (p->is_own_idle != 0) {
-            go_home(r, p->own);
-        }
-    }
-}
 
 /* ---- posting --------------------------------------------------------------------------------- */
 
@@ -260,24 +95,6 @@ static int post(struct ki_op_reactor *r, struct ki_op_port *p, struct ki_op_rx *
     return sys_err;
 }
 
-/* The next receive that the port may post; NULL: none. */
-static struct ki_op_rx *take(struct ki_op_reactor *r, struct ki_op_port *p)
-{
-    if (p->is_own_idle != 0) {
-        p->is_own_idle = 0;
-        return p->own;
-    }
-    const uint64_t slot_count = r->win.rx.slot_count;
-    if (r->rx_free == NULL ||
-        (r->rx_free_count * 2 < slot_count && p->posted_count >= slot_count / r->port_count)) {
-        return NULL;
-    }
-    struct ki_op_rx *op = r->rx_free;
-    r->rx_free = op->next;
-    r->rx_free_count--;
-    return op;
-}
-
 /* Posts for one port. True: it stays hungry. */
 static bool feed(struct ki_op_reactor *r, struct ki_op_port *p)
 {
@@ -297,7 +114,7 @@ static bool feed(struct ki_op_reactor *r, struct ki_op_port *p)
     int sys_err = 0;
     p->is_dry = 0;
     while (p->posted_count < depth && (sys_err == 0 || sys_err == WSAEMSGSIZE)) {
-        struct ki_op_rx *op = take(r, p);
+        struct ki_op_rx *op = ki_op_rx_take(r, p);
         if (op == NULL) {
             break;
         }
@@ -337,7 +154,7 @@ void ki_op_rx_listen(struct ki_op_reactor *r, struct ki_op_port *p)
 
 int ki_op_rx_try(struct ki_op_reactor *r, struct ki_op_port *p)
 {
-    const int sys_err = post(r, p, take(r, p));
+    const int sys_err = post(r, p, ki_op_rx_take(r, p));
     ki_op_rx_hunger(r, p);
     return sys_err;
 }
@@ -348,7 +165,7 @@ void ki_op_rx_settle(struct ki_op_reactor *r, struct ki_op_rx *op)
 {
     if (op->op.is_refused != 0) {
         if (op->is_held != 0) { /* else what it was told is waiting, or lent */
-            go_home(r, op);
+            ki_op_rx_go_home(r, op);
         }
         return;
     }
@@ -356,7 +173,7 @@ void ki_op_rx_settle(struct ki_op_reactor *r, struct ki_op_rx *op)
     p->posted_count--;
     if (p->is_closing != 0) {
         op->port = NULL;
-        go_home(r, op);
+        ki_op_rx_go_home(r, op);
         ki_op_port_check_closed(p);
         return;
     }
@@ -374,6 +191,16 @@ void ki_op_rx_settle(struct ki_op_reactor *r, struct ki_op_rx *op)
 }
 
 /* ---- handing over ---------------------------------------------------------------------------- */
+
+static struct ki_op_rx *pop(struct ki_op_port *p)
+{
+    struct ki_op_rx *op = p->rx_first;
+    p->rx_first = op->next;
+    if (p->rx_first == NULL) {
+        p->rx_last = &p->rx_first;
+    }
+    return op;
+}
 
 /* Whether an end of a receive is nobody's business: it was cancelled or interrupted. */
 static bool is_void(int sys_err)
@@ -432,7 +259,7 @@ static bool has_next(struct ki_op_reactor *r, struct ki_op_port *p)
     if (!may_ask(r, p)) {
         return false;
     }
-    struct ki_op_rx *op = take(r, p);
+    struct ki_op_rx *op = ki_op_rx_take(r, p);
     if (op == NULL) {
         p->win.port.rx_flags |= KI_RX_MORE | KI_RX_STARVED;
         return false;
@@ -455,7 +282,7 @@ static void merge_errors(struct ki_op_reactor *r, struct ki_op_port *p)
     const int sys_err = p->rx_first->op.sys_err;
     const struct ki_op_rx *next = p->rx_first->next;
     while (next != NULL && next->has_result != 0 && next->op.sys_err == sys_err) {
-        lend(r, pop(p));
+        ki_op_rx_lend(r, pop(p));
         next = p->rx_first->next;
     }
 }
@@ -488,7 +315,7 @@ static uint32_t receive(struct ki_op_reactor *r, struct ki_op_port *p, struct ki
                 is_over = true;
             }
         }
-        lend(r, pop(p));
+        ki_op_rx_lend(r, pop(p));
         ki_op_rx_hunger(r, p);
     }
     return count;

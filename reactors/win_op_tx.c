@@ -302,8 +302,8 @@ void ki_op_tx_settle(struct ki_op_reactor *r, struct ki_op_tx *op)
     if (p == NULL) {
         return;
     }
-    if (p->is_blocked_listed == 0 && p->flying_count * 2 <= FLYING_COUNT_MAX &&
-        p->flying_bytes * 2 <= FLYING_BYTES_MAX) {
+    if (p->is_closing == 0 && p->is_blocked_listed == 0 &&
+        p->flying_count * 2 <= FLYING_COUNT_MAX && p->flying_bytes * 2 <= FLYING_BYTES_MAX) {
         tell_writable(p);
     }
     ki_op_port_check_closed(p);

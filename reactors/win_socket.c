@@ -488,28 +488,3 @@ void ki_win_socket_close(struct ki_win *r, struct ki_win_port *p)
     p->port.descriptor = KIRIM_NO_DESCRIPTOR;
     ki_win_rx_forget(r, p);
 }
-
-/* ---- measuring ------------------------------------------------------------------------------- */
-
-kirim_err ki_win_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
-                              uint32_t *receive_bytes, uint32_t *send_bytes)
-{
-    const struct ki_win *r = (const struct ki_win *)reactor;
-    const SOCKET s = (SOCKET)port->descriptor;
-    DWORD receive;
-    DWORD send;
-    if (ki_win_option_get(r, s, SOL_SOCKET, SO_RCVBUF, &receive) != 0 ||
-        ki_win_option_get(r, s, SOL_SOCKET, SO_SNDBUF, &send) != 0) {
-        return ki_win_map(WSAGetLastError());
-    }
-    *receive_bytes = receive;
-    *send_bytes = send;
-    return KIRIM_OK;
-}
-
-uint64_t ki_win_port_drops(struct ki_reactor *reactor, struct ki_port *port)
-{
-    (void)reactor;
-    (void)port;
-    return 0; /* Winsock does not tell. */
-}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sockets of the Windows reactors: made or adopted, set up, bound, connected, measured, closed.
+ * Sockets of the Windows reactors: made or adopted, set up, bound, connected, closed.
  *
  * A reactor opens a port in two steps, with its own registration between them, so that what cannot
  * be undone (a bind) comes last:
@@ -63,10 +63,5 @@ kirim_err ki_win_socket_bind(struct ki_win *r, struct ki_win_port *p, struct ki_
  * had succeeded already. */
 void ki_win_socket_undo(struct ki_win *r, struct ki_win_port *p, struct ki_win_setup *setup);
 void ki_win_socket_close(struct ki_win *r, struct ki_win_port *p);
-
-/* Members of struct ki_reactor_ops. */
-kirim_err ki_win_port_buffers(struct ki_reactor *reactor, struct ki_port *port,
-                              uint32_t *receive_bytes, uint32_t *send_bytes);
-uint64_t ki_win_port_drops(struct ki_reactor *reactor, struct ki_port *port);
 
 #endif

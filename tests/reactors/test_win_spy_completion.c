@@ -671,6 +671,56 @@ START_TEST(operations_of_a_thread_that_ended_are_aborted_by_closing) /* S26 */
 }
 END_TEST
 
+/* Takes the loop over for one turn, and has it woken while it is here. */
+static DWORD WINAPI visit(void *context)
+{
+    struct ks *t = context;
+    struct kirim_remote *remote = kirim_loop_remote(t->loop);
+    kirim_loop_own(t->loop);
+    ks_turn(t);
+    KS_OK(kirim_remote_wake(remote));
+    kirim_remote_release(remote);
+    return 0;
+}
+
+static void lend_to_another_thread(struct ks *t)
+{
+    HANDLE thread = CreateThread(NULL, 0, visit, t, 0, NULL);
+    KS_CHECK(thread != NULL);
+    KS_EQ(WAIT_OBJECT_0, WaitForSingleObject(thread, 30000));
+    (void)CloseHandle(thread);
+    kirim_loop_own(t->loop);
+}
+
+/* The first thread does not wait alertably meanwhile, and the other one never does again. */
+START_TEST(loop_that_comes_back_to_its_thread_hears_and_closes)
+{
+    struct ks t;
+    struct ks_node *n = open_case(&t, _i);
+    ks_turn(&t);
+    lend_to_another_thread(&t);
+    KS_SEND(n, "1", 1, &n->addr);
+    KS_EXPECT(n, "1", 1);
+    win_spy_close(&t);
+}
+END_TEST
+
+/* Whose routine never comes. */
+START_TEST(refused_call_does_not_keep_a_loop_between_two_threads)
+{
+    struct ks t;
+    struct ks_node *n = open_case(&t, _i);
+    ks_turn(&t);
+    win_spy_answer(WIN_SPY_REFUSED, WSAENOBUFS, 1);
+    KS_SEND(n, "1", 1, &n->addr);
+    KS_EQ(0, kirim_endpoint_flush(n->ep));
+    lend_to_another_thread(&t);
+    KS_SEND(n, "2", 1, &n->addr);
+    KS_EXPECT(n, "2", 1);
+    win_spy_close(&t);
+}
+END_TEST
+
 /* ---- the suite ------------------------------------------------------------------------------- */
 
 /* Which reactors make overlapped calls. */
@@ -742,6 +792,8 @@ int main(void)
     tcase = tcase_create("waits and threads");
     tcase_add_loop_test(tcase, alertable_wait_in_a_callback_nests_nothing, 0, count);
     tcase_add_loop_test(tcase, operations_of_a_thread_that_ended_are_aborted_by_closing, 0, count);
+    tcase_add_loop_test(tcase, loop_that_comes_back_to_its_thread_hears_and_closes, 0, count);
+    tcase_add_loop_test(tcase, refused_call_does_not_keep_a_loop_between_two_threads, 0, count);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
