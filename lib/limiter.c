@@ -37,7 +37,7 @@ static uint64_t hash_prefix(const struct kirim_limiter_options *options,
     ki_pack_addr(&addr, packed);
     for (unsigned i = 0; i < 16; i++) {
         const unsigned kept = bits > 8 * i ? bits - 8 * i : 0;
-        packed[i] &= kept >= 8 ? 0xff : (uint8_t)(0xff00U >> kept);
+        packed[i] &= (uint8_t)(kept >= 8 ? 0xffU : 0xff00U >> kept & 0xffU);
     }
     return kirim_siphash_number(options->key, packed, sizeof packed) | 1;
 }

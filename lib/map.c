@@ -49,14 +49,14 @@ static struct ki_map_entry *look(const struct ki_map_table *table, uint64_t hash
 
 uint64_t *ki_map_find(const struct ki_map *map, uint64_t hash)
 {
-    struct ki_map_entry *entry = NULL;
-    if (map->now.entries != NULL) {
-        entry = look(&map->now, hash);
+    if (map->now.entries == NULL) {
+        return NULL;
     }
+    struct ki_map_entry *entry = look(&map->now, hash);
     if (map->old.entries != NULL && entry->value == 0) {
         entry = look(&map->old, hash);
     }
-    return entry != NULL && entry->value != 0 ? &entry->value : NULL;
+    return entry->value != 0 ? &entry->value : NULL;
 }
 
 /* Moves what lies in some places of the old table, and gives that up when it is empty. */

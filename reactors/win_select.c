@@ -127,8 +127,9 @@ static struct item *find(struct select_reactor *r, SOCKET s, uint32_t *from)
 
 static void want(struct select_reactor *r, struct item *item, uint32_t wants)
 {
+    const uint32_t before = item->wants;
     for (int i = 0; i < SET_COUNT; i++) {
-        r->set_counts[i] += (wants >> i & 1) - (item->wants >> i & 1U);
+        r->set_counts[i] += (wants >> i & 1) - (before >> i & 1);
     }
     item->wants = (uint8_t)wants;
 }
