@@ -116,6 +116,7 @@ START_TEST(map_without_memory_keeps_what_it_has)
     m->t.memory.fail_at = m->t.memory.calls + 1;
     while (count < HASH_COUNT && ki_map_add(&m->map, m->hash[count], 1)) {
         m->value[count++] = 1;
+        m->count++;
     }
     KS_CHECK(count < HASH_COUNT);
     for (size_t i = 0; i < HASH_COUNT; i++) {
