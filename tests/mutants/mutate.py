@@ -31,6 +31,17 @@ TREE = HERE.parent.parent
 PATIENCE_S = 90
 
 
+# What conformance does not reach is known to suites of its own, by the first letters of the file.
+SHARED_SUITES = {
+    "lib/layer": ("lib_layer",),
+    "lib/map": ("lib_map",),
+    "lib/session": ("lib_session", "lib_session_key", "lib_session_limit", "lib_session_end",
+                    "lib_session_model"),
+    "lib/stack": ("lib_layer",),
+    "lib/train": ("lib_train",),
+}
+
+
 class Linux:
     """The machine itself: conformance alone."""
     FOREIGN = ("reactors/win",)
@@ -49,9 +60,9 @@ class Windows:
     FOREIGN = ("reactors/posix", "reactors/epoll.c", "reactors/libevent", "reactors/select.c")
     OWN = {"win_event": "wsaevent", "win_select": "select", "win_wake": "select",
            "win_op": "completion", "win_completion": "completion"}
-    SUITES = ("win_control", "win_map", "win_rx", "win_tx", "win_socket", "win_multicast",
-              "win_wake", "win_guest", "win_completion", "win_spy_send", "win_spy_receive",
-              "win_spy_errors", "win_spy_completion", "win_event", "win_select")
+    SUITES = tuple(f"reactors_win_{noun}" for noun in (
+        "control", "map", "rx", "tx", "socket", "multicast", "wake", "guest", "completion",
+        "spy_send", "spy_receive", "spy_errors", "spy_completion", "event", "select"))
     RUNS = [("sim", "4"), ("wsaevent", "4"), ("select", "4"), ("completion", "4")]
     CONFIGURE = ["--toolchain", str(TREE / "cmake" / "mingw-w64.cmake"),
                  f"-DCMAKE_CROSSCOMPILING_EMULATOR={TREE / 'cmake' / 'wine'}"]
@@ -134,7 +145,7 @@ def outcome(command, what):
 def verdict(system, directory, suites, runs, jobs):
     """Why the suites and the runs of conformance fail, or None if all of them pass."""
     for suite in suites:
-        name = f"test_reactors_{suite}"
+        name = f"test_{suite}"
         build(directory, name, jobs)
         why = outcome(system.program(directory, name), suite)
         if why is not None:
@@ -156,11 +167,13 @@ def reactors_of(system, path):
 
 
 def suites_for(system, path):
-    """The suites that may know of a file, those of its own name or reactor first; none for a
-    shared file."""
-    names = [pathlib.PurePath(path).stem] + [f"win_{r}" for r in reactors_of(system, path)]
+    """The suites that may know of a file, those of its own name or reactor first; of a shared
+    file those of its own."""
+    stems = [pathlib.PurePath(path).stem] + [f"win_{r}" for r in reactors_of(system, path)]
+    names = [f"reactors_{stem}" for stem in stems]
     if not path.startswith("reactors/win"):
-        return []
+        return [s for start, suites in SHARED_SUITES.items() if path.startswith(start)
+                for s in suites]
     return sorted(system.SUITES, key=lambda suite: suite not in names)
 
 
@@ -175,7 +188,7 @@ def chosen(system, mutants, args):
     if args.only:
         return args.only
     names = [n for n, (_, path, _, _) in mutants.items() if not path.startswith(system.FOREIGN)]
-    own = [n for n in names if suites_for(system, mutants[n][1])]
+    own = [n for n in names if mutants[n][1].startswith("reactors/win")]
     others = [n for n in names if n not in own]
     return own + others[::args.every]
 
