@@ -404,6 +404,26 @@ static inline bool ki_remote_take_stop(struct kirim_remote *remote)
 /* Copies a gather list into one piece. */
 void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count);
 
+/* Bytes of a gather list that its sender has not been asked about yet: a sum that wraps is refused
+ * when it is sent. */
+static inline uint64_t ki_msg_bytes(const struct kirim_msg *msg)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; msg->buf != NULL && i < msg->buf_count; i++) {
+        bytes += msg->buf[i].bytes;
+    }
+    return bytes;
+}
+
+/* The local address that a datagram was sent to, if answers can leave from it; else NULL. */
+static inline const struct kirim_addr *ki_answering_addr(const struct kirim_datagram *d)
+{
+    const struct kirim_arrival *a = d->arrival;
+    const bool is_one = a != NULL && kirim_addr_family(&a->local) == kirim_addr_family(&d->peer) &&
+                        !kirim_addr_is_multicast(&a->local);
+    return is_one ? &a->local : NULL;
+}
+
 /* A send that finds no room: KIRIM_EWOULDBLOCK, and `writable` is owed. */
 static inline kirim_err ki_refuse_for_now(struct kirim_endpoint *ep)
 {

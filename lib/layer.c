@@ -98,15 +98,6 @@ void kirim_layer_pass_failed(struct kirim_layer *layer, const struct kirim_event
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static uint64_t message_bytes(const struct kirim_msg *msg)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; msg->buf != NULL && i < msg->buf_count; i++) {
-        bytes += msg->buf[i].bytes;
-    }
-    return bytes;
-}
-
 size_t kirim_layer_payload_bytes_max(const struct kirim_layer *layer)
 {
     return (size_t)(layer->stack->payload_bytes_max - layer->below_bytes);
@@ -124,7 +115,7 @@ kirim_err kirim_layer_send(struct kirim_layer *layer, const struct kirim_msg *ms
     if (layer->is_ready == 0) {
         return KIRIM_ENOTCONN;
     }
-    if (message_bytes(msg) > kirim_layer_payload_bytes_max(layer)) {
+    if (ki_msg_bytes(msg) > kirim_layer_payload_bytes_max(layer)) {
         return KIRIM_EMSGSIZE;
     }
     struct kirim_layer *next = ki_layer_below(layer);

@@ -15,9 +15,8 @@
 static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,
                         const struct kirim_datagram *d)
 {
-    const struct kirim_arrival *a = d->arrival;
-    if (a == NULL || kirim_addr_family(&a->local) != kirim_addr_family(&d->peer) ||
-        kirim_addr_is_multicast(&a->local)) {
+    const struct kirim_addr *local = ki_answering_addr(d);
+    if (local == NULL) {
         return true;
     }
     struct kirim_control *c = ki_store_peek(ep->loop, &ep->store, sizeof *c);
@@ -25,7 +24,7 @@ static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,
         return false;
     }
     ki_store_take(&ep->store, sizeof *c);
-    *c = (struct kirim_control){ .size = sizeof *c, .source = a->local };
+    *c = (struct kirim_control){ .size = sizeof *c, .source = *local };
     e->control = c;
     e->status |= KI_STORED;
     return true;

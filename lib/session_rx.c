@@ -66,11 +66,9 @@ static void hand_to_nobody(struct kirim_sessions *set, const struct kirim_datagr
 
 struct kirim_addr ki_local_of(const struct kirim_datagram *d)
 {
-    const struct kirim_arrival *a = d->arrival;
-    const bool is_told = a != NULL && (d->flags & KIRIM_RX_NO_LOCAL) == 0 &&
-                         kirim_addr_family(&a->local) == kirim_addr_family(&d->peer) &&
-                         !kirim_addr_is_multicast(&a->local);
-    return is_told ? a->local : (struct kirim_addr){ { 0, 0, 0 } };
+    const struct kirim_addr *local =
+        (d->flags & KIRIM_RX_NO_LOCAL) == 0 ? ki_answering_addr(d) : NULL;
+    return local != NULL ? *local : (struct kirim_addr){ { 0, 0, 0 } };
 }
 
 /* A datagram that asks for a session. NULL: it gets none. */

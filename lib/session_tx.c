@@ -56,15 +56,6 @@ void ki_sessions_writable(struct kirim_endpoint *ep, void *user)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static uint64_t bytes_of(const struct kirim_msg *msg)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; msg->buf != NULL && i < msg->buf_count; i++) {
-        bytes += msg->buf[i].bytes;
-    }
-    return bytes;
-}
-
 /* The path of a message, or NULL. */
 static struct ki_session_path *path_of(struct kirim_session *s, const struct kirim_addr *peer)
 {
@@ -108,7 +99,7 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
     if (path == NULL) {
         return KIRIM_EINVAL;
     }
-    const uint64_t bytes = bytes_of(msg);
+    const uint64_t bytes = ki_msg_bytes(msg);
     if (msg->segment_bytes == 0 && bytes > kirim_endpoint_payload_bytes_max(set->ep, &path->peer)) {
         return KIRIM_EMSGSIZE; /* however much the path earns */
     }
