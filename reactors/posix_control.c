@@ -109,7 +109,7 @@ static bool copy_data(const struct cmsghdr *c, void *out, size_t bytes)
 /* The address that an IPv4 datagram was sent to. For a broadcast it is the one of our own that
  * would answer it: a broadcast address is nobody's source. */
 static void read_local_ipv4(const struct cmsghdr *c, uint16_t net_port,
-                            struct kirim_arrival *arrival)
+                            struct kirim_arrival *arrival, struct kirim_datagram *d)
 {
     struct in_pktinfo info;
     if (copy_data(c, &info, sizeof info)) {
@@ -121,6 +121,9 @@ static void read_local_ipv4(const struct cmsghdr *c, uint16_t net_port,
         arrival->local.word[1] = 0;
         arrival->local.word[2] = ki_addr_tail(KIRIM_IPV4, net_port, 0);
         arrival->ifindex = (uint32_t)info.ipi_ifindex;
+        if (!is_multicast && info.ipi_addr.s_addr != bytes) {
+            d->flags |= KIRIM_RX_BROADCAST;
+        }
     }
 }
 
@@ -206,7 +209,7 @@ static void read_one(const struct cmsghdr *c, uint16_t net_port, struct ki_contr
         }
     } else if (c->cmsg_level == IPPROTO_IP) {
         if (c->cmsg_type == IP_PKTINFO) {
-            read_local_ipv4(c, net_port, arrival);
+            read_local_ipv4(c, net_port, arrival, d);
         } else if (c->cmsg_type == IP_TOS) {
             read_octet(c, arrival, d);
         } else if (c->cmsg_type == IP_TTL) {

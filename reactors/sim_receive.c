@@ -84,6 +84,8 @@ static void lend(struct ki_sim_reactor *r, const struct ki_sim_port *port, struc
 {
     const struct ki_port *p = &port->port;
     const bool is_cut = pk->bytes > p->datagram_bytes_max;
+    const bool is_broadcast = pk->is_for_many && !kirim_addr_is_multicast(&pk->dest);
+    const bool has_arrival = port->has_control || port->is_wildcard;
     if (!port->has_control) {
         pk->ecn = 0;
         pk->arrival.ttl = 0;
@@ -94,9 +96,10 @@ static void lend(struct ki_sim_reactor *r, const struct ki_sim_port *port, struc
         .data = pk->data,
         .bytes = is_cut ? (uint32_t)p->datagram_bytes_max : pk->bytes,
         .ecn = (uint8_t)pk->ecn,
-        .flags = is_cut ? KIRIM_RX_TRUNCATED : 0,
+        .flags = (uint8_t)((is_cut ? KIRIM_RX_TRUNCATED : 0) |
+                           (is_broadcast && has_arrival ? KIRIM_RX_BROADCAST : 0)),
         .peer = pk->source,
-        .arrival = port->has_control || port->is_wildcard ? &pk->arrival : NULL,
+        .arrival = has_arrival ? &pk->arrival : NULL,
     };
     pk->next = r->lent;
     r->lent = pk;

@@ -257,6 +257,7 @@ void ki_win_control_read(const WSAMSG *msg, const struct kirim_addr *local,
     }
     if ((msg->dwFlags & MSG_BCAST) != 0) {
         arrival->local = (struct kirim_addr){ { 0, 0, 0 } };
+        d->flags |= KIRIM_RX_BROADCAST;
     }
     if (kirim_addr_family(&arrival->local) == KIRIM_FAMILY_NONE) {
         if (kirim_addr_is_wildcard(local)) {

@@ -630,6 +630,7 @@ static void check_told(const struct ks *t, const struct ks_node *node, struct ki
     kirim_addr_set_port(&local, kirim_addr_port(&node->addr));
     if (is_simulated(t) || kc_broadcast_is_told_in_full()) {
         KS_CHECK(kirim_addr_equal(&local, told));
+        KS_CHECK((node->rx[node->rx_count - 1].flags & KIRIM_RX_BROADCAST) != 0);
     } else {
         KS_EQ(KIRIM_FAMILY_NONE, kirim_addr_family(told));
     }

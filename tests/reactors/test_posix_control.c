@@ -349,6 +349,7 @@ START_TEST(local_address_of_a_broadcast_is_one_to_answer_from)
     struct kirim_addr wanted = rig_addr("127.0.0.1:0");
     kirim_addr_set_port(&wanted, kirim_addr_port(&to->local));
     ck_assert(kirim_addr_equal(&d->arrival->local, &wanted));
+    ck_assert_uint_eq(d->flags, KIRIM_RX_BROADCAST);
     close_way();
 }
 END_TEST
@@ -530,7 +531,7 @@ START_TEST(ipv4_knows_better_than_ipv6_where_an_ipv4_datagram_went) /* L38 */
         const struct kirim_addr wanted = rig_addr(turn < 2 ? "127.0.0.8:7" : "127.0.0.9:7");
         ck_assert(kirim_addr_equal(&arrival.local, &wanted));
         ck_assert_uint_eq(arrival.ifindex, 3);
-        ck_assert_uint_eq(d.flags, 0);
+        ck_assert_uint_eq(d.flags, turn < 2 ? KIRIM_RX_BROADCAST : 0);
     }
 }
 END_TEST

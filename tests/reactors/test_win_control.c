@@ -162,7 +162,7 @@ START_TEST(local_address_of_a_broadcast_is_not_told)
 {
     take(ipv4_to_dual, sizeof ipv4_to_dual, MSG_BCAST, "[::]:53");
     ck_assert_int_eq(kirim_addr_family(&arrival.local), KIRIM_FAMILY_NONE);
-    ck_assert_uint_eq(datagram.flags, KIRIM_RX_NO_LOCAL);
+    ck_assert_uint_eq(datagram.flags, KIRIM_RX_NO_LOCAL | KIRIM_RX_BROADCAST);
     ck_assert_uint_eq(arrival.ifindex, 4);
 }
 END_TEST

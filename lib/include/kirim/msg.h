@@ -95,9 +95,12 @@ enum {
 enum {
     KIRIM_RX_TRUNCATED =
         1, /**< It was longer than the endpoint's largest; `bytes` is what was kept. */
-    KIRIM_RX_NO_LOCAL = 2,  /**< The system did not tell the local address. */
-    KIRIM_RX_TRAIN_HEAD = 4 /**< First datagram of a train that arrived coalesced: those behind
+    KIRIM_RX_NO_LOCAL = 2,   /**< The system did not tell the local address. */
+    KIRIM_RX_TRAIN_HEAD = 4, /**< First datagram of a train that arrived coalesced: those behind
                                  it share its peer and its arrival. */
+    KIRIM_RX_BROADCAST = 8   /**< It was sent to an IPv4 broadcast address: `arrival->local`, if
+                                 told, is the one of this host that would answer. Known where
+                                 the arrival is. */
 };
 
 /** What several datagrams of one arrival share. Fields the system did not tell are zero. */
