@@ -16,7 +16,7 @@
 #define MS              UINT64_C(1000000)
 #define SECOND          UINT64_C(1000000000)
 
-enum { KIT_FILE_MAX = 64 };
+enum { KIT_FILE_MAX = 1100 };
 
 struct kit_file {
     char name[64];
