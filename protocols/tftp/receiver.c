@@ -50,6 +50,7 @@ static void linger(struct kirim_tftp_transfer *t, uint64_t now_ns)
     uint64_t wait_ns = 4 * t->retry.delay_ns;
     wait_ns = wait_ns < linger_ns_min ? linger_ns_min : wait_ns;
     wait_ns = wait_ns > linger_ns_max ? linger_ns_max : wait_ns;
+    wait_ns = t->linger_ns != 0 ? t->linger_ns : wait_ns;
     const uint64_t end_ns = t->progress_ns + t->give_up_ns; /* whatever the sender does */
     t->deadline_ns = now_ns + wait_ns < end_ns ? now_ns + wait_ns : end_ns;
 }

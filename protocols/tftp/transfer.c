@@ -136,6 +136,7 @@ kirim_err kirim_tftp_transfer_ask(struct kirim_tftp_transfer *t,
     t->is_client = true;
     t->request = options->request;
     t->local_name = options->local_name;
+    t->linger_ns = options->linger_ns;
     t->request.options.tsize = 0; /* the server shall fill it in, RFC 2349 section 3 */
     if (t->request.kind == KIRIM_TFTP_WRQ) {
         const kirim_err err =

@@ -60,6 +60,7 @@ struct kirim_tftp_transfer {
     struct kirim_tftp_netascii text;      /**< State at `next`, or of the receiver. */
     struct kirim_tftp_netascii base_text; /**< State behind `base`. */
     uint64_t bytes_max;                   /**< Receiver: no longer file is taken. */
+    uint64_t linger_ns;                   /**< 0: as the path is. */
     uint64_t give_up_ns;                  /**< Longest time without progress. */
     uint64_t progress_ns;                 /**< When there was some. */
     uint64_t timed_ns;                    /**< When `timed` was sent. */
@@ -83,6 +84,8 @@ struct kirim_tftp_client_options {
     const struct kirim_tftp_storage *storage; /**< Lent until the end. */
     const char *local_name;                   /**< What the storage opens; lent until the end. */
     uint64_t give_up_ns;                      /**< Longest time without progress; 0: 30 s. */
+    /** How long a get stays to repeat its last ACK; 0: four waits, 1.5 .. 8 s. */
+    uint64_t linger_ns;
 };
 
 /** Initialises options: a get in octet mode with blocks of 1,428 bytes, windows of 16, and tsize.

@@ -10,6 +10,7 @@ import programs
 # What is enough for a program to start, and every operand that it takes.
 NEEDED = {"echod": [], "echo": ["127.0.0.1:9"], "kirim-probe": [],
           "kirim-bench": ["echo", "--port", "0"], "dnsd": [], "dnsq": ["@127.0.0.1:9", "x", "A"],
+          "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
           "embed_libevent": [], "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"]}
 # A good value for each kind of value that a --help names; for all others 8 is one.
 VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select"}
@@ -65,8 +66,9 @@ class CommandLine(unittest.TestCase):
                     self.assertIn(f"unknown option '{name}'", done.stderr)
 
     def test_shared_options_are_where_they_do_something(self):
-        without = {"--listen": {"dnsq", "sim_storm"}, "--reactor": {"embed_libevent", "sim_storm"},
-                   "--stats": {"dnsq", "sim_storm"}}
+        without = {"--listen": {"dnsq", "sim_storm", "tftp"},
+                   "--reactor": {"embed_libevent", "sim_storm"},
+                   "--stats": {"dnsq", "sim_storm", "tftp"}}
         for name, lacking in without.items():
             found = {program for program in programs.PROGRAMS if name not in options(program)}
             self.assertEqual(found, lacking & set(programs.PROGRAMS), name)

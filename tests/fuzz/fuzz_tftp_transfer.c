@@ -76,7 +76,7 @@ static bool start(struct kirim_tftp_transfer *t, const struct kirim_tftp_storage
     };
     request.options = (struct kirim_tftp_options){ (choice >> 3) & 15, 64, 1, 4, 0 };
     if ((choice & 4) != 0) {
-        struct kirim_tftp_client_options options = { request, storage, "f", 0 };
+        struct kirim_tftp_client_options options = { request, storage, "f", 0, 0 };
         return kirim_tftp_transfer_ask(t, &options, 1) == KIRIM_OK;
     }
     struct kirim_tftp_server server;
