@@ -10,7 +10,7 @@
 #define SECOND UINT64_C(1000000000)
 
 static const uint64_t give_up_ns_default = 30 * SECOND;
-static const uint64_t unproven_ns = 10 * SECOND; /* who never answers may be forged */
+static const uint64_t unproven_ns = 20 * SECOND; /* who never answers may be forged */
 
 enum { GIVE_UP_TRIES = 5 }; /* of waits that the other side has asked for */
 
@@ -57,10 +57,12 @@ void ki_tftp_note_progress(struct kirim_tftp_transfer *t, uint64_t now_ns)
     t->progress_ns = now_ns;
 }
 
-/* How long the peer may bring nothing new. */
+/* How long the peer may bring nothing new. Some clients start their wait anew with everything that
+ * comes, so their second try may follow some seconds after our fourth. */
 static uint64_t patience_ns(const struct kirim_tftp_transfer *t)
 {
-    const bool is_short = !t->is_client && !t->is_proven && t->give_up_ns > unproven_ns;
+    const bool is_forged = !t->is_client && !t->is_proven && t->request.kind == KIRIM_TFTP_RRQ;
+    const bool is_short = is_forged && t->give_up_ns > unproven_ns;
     return is_short ? unproven_ns : t->give_up_ns;
 }
 

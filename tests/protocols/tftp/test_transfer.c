@@ -279,8 +279,8 @@ START_TEST(forged_asker_is_sent_little)
         expect_silence(&e);
         expire(&e);
     }
-    ck_assert_uint_eq(count, 4);
-    ck_assert_uint_eq(e.now, 11 * SECOND);
+    ck_assert_uint_eq(count, 5);
+    ck_assert_uint_eq(e.now, 21 * SECOND);
     expect_silence(&e); /* no ERROR either */
     kit_store_fini(&e.store);
 }
