@@ -26,7 +26,8 @@ def start_tftpd(root, *arguments, listen="127.0.0.1:0", prefix=()):
 
 
 def run_tftp(verb, host, port, name, *arguments, env=None):
-    return programs.run("tftp", "--linger-ms", 1, *arguments, verb, programs.join(host, port), name, env=env)
+    return programs.run("tftp", "--linger-ms", 1, *arguments, verb, programs.join(host, port),
+                        name, env=env)
 
 
 def places():
