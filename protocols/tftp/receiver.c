@@ -13,7 +13,9 @@
 #define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
-enum { CHUNK_BYTES = 512 };
+/* Some senders start their wait anew with every ACK, also with one that they know: after a few in
+ * quick succession they are left alone, so that they get to it. */
+enum { CHUNK_BYTES = 512, REPEAT_COUNT_MAX = 3 };
 
 static const uint64_t moment_ns = 20 * MS;
 static const uint64_t linger_ns_min = 1500 * MS; /* many send again after 1 s */
@@ -107,6 +109,7 @@ static void take_block(struct kirim_tftp_transfer *t, struct kirim_tftp_span dat
         kirim_tftp_retry_measure(&t->retry, now_ns - t->timed_ns);
     }
     t->timed = 0;
+    t->repeat_count = 0;
     t->have++;
     t->stats.blocks++;
     t->is_gap_told = false;
@@ -166,6 +169,11 @@ void ki_tftp_receiver_expire(struct kirim_tftp_transfer *t)
 {
     if (t->acked == t->have) {
         kirim_tftp_retry_double(&t->retry);
+        t->repeat_count++;
+        if (t->repeat_count > REPEAT_COUNT_MAX) {
+            t->retry.delay_ns = t->retry.delay_ns_max;
+            t->repeat_count = 0;
+        }
     }
     acknowledge(t);
     t->is_gap_told = false;

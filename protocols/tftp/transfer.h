@@ -72,6 +72,7 @@ struct kirim_tftp_transfer {
     uint64_t offset, base_offset;         /**< Sender: in the file, at `next` and behind `base`. */
     uint64_t have;                        /**< Receiver: all up to it is there. */
     uint64_t acked;                       /**< Receiver: the last one that was acknowledged. */
+    uint8_t repeat_count;                 /**< Receiver: ACKs that were repeated in vain. */
     uint8_t pending;                      /**< Message that is to be sent before any DATA. */
     bool is_client, is_proven, is_gap_told;
 };

@@ -308,6 +308,53 @@ START_TEST(wait_that_was_asked_for_is_kept)
 }
 END_TEST
 
+/* The first answer, of a client to an OACK or of a server to a request, tells the round trip,
+ * unless what it answers was sent twice. */
+START_TEST(first_answer_is_measured)
+{
+    static struct end e;
+    init_end(&e);
+    (void)kit_put_pattern(&e.store, "f", 5000);
+    if (_i % 2 == 0) {
+        serve(&e, KIRIM_TFTP_RRQ, window4);
+        expect(&e, KIRIM_TFTP_OACK, 0);
+    } else {
+        ask(&e, KIRIM_TFTP_WRQ, none);
+        expect(&e, KIRIM_TFTP_WRQ, 0);
+    }
+    if (_i >= 2) {
+        expire(&e);
+        ck_assert(take(&e));
+    }
+    e.now += 100 * MS;
+    ack(&e, 0);
+    expect(&e, KIRIM_TFTP_DATA, 1);
+    ck_assert_uint_eq(e.t.deadline_ns - e.now, _i < 2 ? 300 * MS : 2 * SECOND);
+    kirim_tftp_transfer_fail(&e.t, KIRIM_EABORTED, false);
+    kit_store_fini(&e.store);
+}
+END_TEST
+
+START_TEST(linger_is_as_long_as_is_wished)
+{
+    static struct end e;
+    struct kirim_tftp_client_options o = KIRIM_TFTP_CLIENT_OPTIONS_INIT;
+    init_end(&e);
+    o.request.name = "f";
+    o.local_name = "f";
+    o.storage = &e.store.storage;
+    o.linger_ns = _i == 0 ? 0 : 7 * MS;
+    ck_assert_int_eq(kirim_tftp_transfer_ask(&e.t, &o, e.now), KIRIM_OK);
+    expect(&e, KIRIM_TFTP_RRQ, 0);
+    give(&e, KIRIM_TFTP_DATA, 1, 5);
+    expect(&e, KIRIM_TFTP_ACK, 1);
+    ck_assert_uint_eq(e.t.deadline_ns - e.now, _i == 0 ? 1500 * MS : 7 * MS);
+    expire(&e);
+    ck_assert_int_eq(e.t.state, KIRIM_TFTP_DONE);
+    kit_store_fini(&e.store);
+}
+END_TEST
+
 START_TEST(numbers_wrap_to_zero)
 {
     static struct end e;
@@ -369,6 +416,29 @@ START_TEST(blocks_are_taken_and_the_last_ack_repeated)
     expire(&e);
     ck_assert_int_eq(e.t.state, KIRIM_TFTP_DONE);
     ck_assert_uint_eq(kit_find(&e.store, "f")->bytes, 612);
+    kit_store_fini(&e.store);
+}
+END_TEST
+
+/* A sender that waits 5 s from whatever came last must get to it. */
+START_TEST(repeated_acks_leave_the_sender_time)
+{
+    static struct end e;
+    init_end(&e);
+    serve(&e, KIRIM_TFTP_WRQ, none);
+    expect(&e, KIRIM_TFTP_ACK, 0);
+    give(&e, KIRIM_TFTP_DATA, 1, 512);
+    expect(&e, KIRIM_TFTP_ACK, 1);
+    const uint64_t begin = e.now;
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_le(e.now - begin, SECOND);
+        expire(&e);
+        expect(&e, KIRIM_TFTP_ACK, 1);
+    }
+    ck_assert_uint_ge(e.t.deadline_ns - e.now, 8 * SECOND);
+    give(&e, KIRIM_TFTP_DATA, 2, 0);
+    expect(&e, KIRIM_TFTP_ACK, 2);
+    kirim_tftp_transfer_fail(&e.t, KIRIM_EABORTED, true);
     kit_store_fini(&e.store);
 }
 END_TEST
@@ -645,9 +715,12 @@ int main(void)
         { waits_double_until_it_gives_up, 0 },
         { forged_asker_is_sent_little, 0 },
         { wait_that_was_asked_for_is_kept, 0 },
+        { first_answer_is_measured, 4 },
+        { linger_is_as_long_as_is_wished, 2 },
         { numbers_wrap_to_zero, 0 },
         { storage_that_fails_is_told, 2 },
         { blocks_are_taken_and_the_last_ack_repeated, 0 },
+        { repeated_acks_leave_the_sender_time, 0 },
         { full_window_and_gap_are_acknowledged_once, 0 },
         { window_that_comes_again_is_given_a_moment, 0 },
         { upload_that_fails_leaves_nothing, COUNT_OF(ends) },
