@@ -104,6 +104,12 @@ need_for_tests() {
     want bind9-dnsutils "dig, which asks the DNS server" command -v dig
     want knot-dnsutils "kdig, which asks it too" command -v kdig
     want dnsperf "puts load on the DNS server" command -v dnsperf
+    want curl "gets files from the TFTP server, and sends some" command -v curl
+    want tftp-hpa "does so too" command -v tftp
+    want atftp "does so too, with windows" command -v atftp
+    want busybox "does so too, and is impatient" command -v busybox
+    want tftpd-hpa "a TFTP server for kirim's client" test -x /usr/sbin/in.tftpd
+    want nftables "loses datagrams between them" test -x /usr/sbin/nft
     want tcpdump "captures what the DNS server sends" command -v tcpdump
     want tshark "reads what was captured" command -v tshark
 }

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: MIT
+"""tftpd and tftp with programs that are not ours, over a path that is whole and one that loses,
+and seen by one that reads what is on the wire.
+
+Debian packages: curl, tftp-hpa, atftp, busybox; tftpd-hpa, and atftpd, which cannot be installed
+beside it: it may be unpacked, and be in the PATH; nftables, tcpdump, tshark.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tftpkit
+import programs
+
+BYTES = 300000
+LOST_BYTES = 8000
+LOST_PERCENT = 7
+LOST_TRIES = 3  # some give up early themselves
+# A wildcard socket is asked at another address than the first, where answers can leave from it.
+HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
+NAMED_HOST = "127.0.0.77"  # who else sends to it?
+INSIDE = "--inside"
+
+
+def find(program):
+    """Where a program is; those of servers are often not in the PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def need(program, package):
+    return unittest.skipIf(find(program) is None,
+                           f"{program} is missing: install the package {package}")
+
+
+def run_words(words, place, **options):
+    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=programs.RUN_SECONDS_MAX, **options)
+
+
+def commands(program, host, port, verb, ascii_mode=False):
+    """The words by which a client gets `f` as `got`, or puts `file` there as `new`."""
+    is_get = verb == "get"
+    if program == "curl":
+        return [["curl", "-sS", "--tftp-blksize", 1428, *words, "-m", 50,
+                 *(["-o", "got", f"tftp://{host}:{port}/f"] if is_get else
+                   ["-T", "file", f"tftp://{host}:{port}/new"])]
+                for words in ([], ["--tftp-no-options"])]
+    if program == "tftp-hpa":
+        mode = "ascii" if ascii_mode else "binary"
+        return [["tftp", "-m", mode, host, port, "-c",
+                 *(["get", "f", "got"] if is_get else ["put", "file", "new"])]]
+    if program == "atftp":
+        return [["atftp", "--option", "blksize 1024", "--option", f"windowsize {window}",
+                 "--option", "timeout 1", "--tftp-timeout", 1,
+                 *(["-g", "-r", "f", "-l", "got"] if is_get else ["-p", "-r", "new", "-l", "file"]),
+                 host, port] for window in (1, 16)]
+    return [["busybox", "tftp", "-b", size,
+             *(["-g", "-r", "f", "-l", "got"] if is_get else ["-p", "-r", "new", "-l", "file"]),
+             host, port] for size in (512, 8192)]
+
+
+CLIENTS = (("curl", "curl", "curl"), ("tftp-hpa", "tftp", "tftp-hpa"), ("atftp", "atftp", "atftp"),
+           ("busybox", "busybox", "busybox"))
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.root = os.path.join(place.name, "root")
+        self.here = os.path.join(place.name, "here")
+        os.mkdir(self.root)
+        os.mkdir(self.here)
+        os.chmod(place.name, 0o755)
+
+    def check_client(self, name, server, size, tries=1):
+        """Every way in which a client gets and puts a file."""
+        tftpkit.make_file(os.path.join(self.root, "f"), size)
+        tftpkit.make_file(os.path.join(self.here, "file"), size, seed=2)
+        for verb in ("get", "put"):
+            for words in commands(name, HOST, server.port, verb):
+                with self.subTest(words=words):
+                    said = []
+                    while len(said) < tries and not self.is_carried(words, verb, said):
+                        pass
+                    self.assertEqual(said[-1], "", said)
+
+    def is_carried(self, words, verb, said):
+        """Runs a client; adds to `said` what it says if the file has not arrived, else nothing."""
+        source, target = ((os.path.join(self.root, "f"), os.path.join(self.here, "got"))
+                          if verb == "get" else
+                          (os.path.join(self.here, "file"), os.path.join(self.root, "new")))
+        try:
+            done = run_words(words, self.here)
+            text = f"status {done.returncode}: {done.stdout}{done.stderr}"
+        except subprocess.TimeoutExpired:
+            text = "it takes too long"
+        is_same = os.path.exists(target) and \
+            tftpkit.read_file(source) == tftpkit.read_file(target)
+        if os.path.exists(target):
+            os.unlink(target)
+        said.append("" if is_same else text)
+        return is_same
+
+
+class Clients(Base):
+    """Each client on each reactor, at an address of a socket that has all of them."""
+
+    def check(self, name):
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    tftpkit.start_tftpd(self.root, "--write", "--stats", 0, "--reactor", reactor,
+                                        listen="0.0.0.0:0") as server:
+                self.check_client(name, server, BYTES)
+                self.assertEqual(server.stop(), 0)
+                found = tftpkit.counters(server)
+                self.assertEqual((found["failed"], found["strangers"]), (0, 0))
+                self.assertEqual(tftpkit.names_in(self.root), ["f"])
+
+    @need("curl", "curl")
+    def test_curl(self):
+        self.check("curl")
+
+    @need("tftp", "tftp-hpa")
+    def test_tftp_hpa(self):
+        self.check("tftp-hpa")
+
+    @need("atftp", "atftp")
+    def test_atftp(self):
+        self.check("atftp")
+
+    @need("busybox", "busybox")
+    def test_busybox(self):
+        self.check("busybox")
+
+    @need("tftp", "tftp-hpa")
+    def test_netascii(self):
+        text = b"one\ntwo\rthree\r\nfour\n" * 1000
+        with tftpkit.start_tftpd(self.root, "--write") as server:
+            for path in (os.path.join(self.root, "f"), os.path.join(self.here, "file")):
+                with open(path, "wb") as file:
+                    file.write(text)
+            for verb, place, name in (("get", self.here, "got"), ("put", self.root, "new")):
+                words = commands("tftp-hpa", "127.0.0.1", server.port, verb, ascii_mode=True)[0]
+                done = run_words(words, self.here)
+                self.assertEqual(tftpkit.read_file(os.path.join(place, name)), text,
+                                 done.stdout + done.stderr)
+
+    @need("curl", "curl")
+    def test_refusals_are_understood(self):
+        with tftpkit.start_tftpd(self.root, listen="0.0.0.0:0") as server:
+            at = f"tftp://{HOST}:{server.port}/"
+            self.assertEqual(run_words(["curl", "-s", at + "none"], self.here).returncode, 68)
+            self.assertEqual(run_words(["curl", "-s", at + "NUL"], self.here).returncode, 69)
+
+
+class Servers(Base):
+    """Our client, and servers of others."""
+
+    def wait_until_it_answers(self, port):
+        """A server says nothing when it is ready; a request it does not like tells."""
+        done = None
+        for _ in range(programs.START_SECONDS_MAX):
+            done = tftpkit.run_tftp("get", "127.0.0.1", port, "nothing", "--json", "--give-up", 1,
+                                    "--local", os.path.join(self.here, "nothing"))
+            if '"code": 1' in done.stdout:
+                return
+        self.fail(f"no answer: {done.stdout} {done.stderr}")
+
+    def check(self, words, port, windows):
+        data = tftpkit.make_file(os.path.join(self.root, "f"), BYTES)
+        tftpkit.make_file(os.path.join(self.here, "file"), BYTES, seed=2)
+        os.chmod(self.root, 0o777)
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              stdin=subprocess.DEVNULL) as server:
+            try:
+                self.wait_until_it_answers(port)
+                for number, options in enumerate(((), ("--no-options",), ("--windowsize", 1),
+                                                  ("--blksize", 512, "--timeout", 1))):
+                    with self.subTest(options=options):
+                        got = os.path.join(self.here, "got")
+                        done = tftpkit.run_tftp("get", "127.0.0.1", port, "f", "--json", "--local",
+                                                got, *options)
+                        self.assertEqual(done.returncode, 0, done.stderr)
+                        self.assertEqual(tftpkit.read_file(got), data)
+                        if not options:
+                            self.assertIn(f'"windowsize": {windows},', done.stdout)
+                        done = tftpkit.run_tftp("put", "127.0.0.1", port, f"new{number}", "--local",
+                                                os.path.join(self.here, "file"), *options)
+                        self.assertEqual(done.returncode, 0, done.stderr)
+                        self.assertEqual(
+                            tftpkit.read_file(os.path.join(self.root, f"new{number}")),
+                            tftpkit.read_file(os.path.join(self.here, "file")))
+            finally:
+                server.send_signal(signal.SIGTERM)
+                server.wait()
+
+    @need("in.tftpd", "tftpd-hpa")
+    @unittest.skipIf(os.geteuid() != 0, "in.tftpd has to change its root: it needs root")
+    def test_tftpd_hpa(self):
+        port = programs.closed_port()
+        self.check([find("in.tftpd"), "-L", "-a", f"127.0.0.1:{port}", "-u", "root", "-c", "-s",
+                    self.root], port, 1)
+
+    @need("atftpd", "atftpd")
+    def test_atftpd(self):
+        port = programs.closed_port()
+        owner = ["--user", "root", "--group", "root"] if os.geteuid() == 0 else []
+        self.check([find("atftpd"), "--daemon", "--no-fork", "--port", str(port), "--bind-address",
+                    "127.0.0.1", *owner, "--logfile", "-", self.root], port, 16)
+
+
+class Lossy(Base):
+    """Runs in a network of its own that loses datagrams, each by itself: without offload."""
+
+    def test_every_client_gets_there(self):
+        # The reactors differ in what they ask the system, not in what the protocol does.
+        with tftpkit.start_tftpd(self.root, "--write", "--overwrite", "--stats", 0, "--log",
+                                 listen="0.0.0.0:0") as server:
+            for name, program, _ in CLIENTS:
+                if find(program):
+                    self.check_client(name, server, LOST_BYTES, tries=LOST_TRIES)
+            self.check_own(server)
+            self.assertEqual(server.stop(), 0)
+            lines = [line for line in server.texts["err"].splitlines() if "resent=" in line]
+            self.assertGreater(sum(int(programs.words(line)["resent"]) for line in lines), 0)
+            print("\n".join(lines))
+
+    def check_own(self, server):
+        data = tftpkit.make_file(os.path.join(self.root, "f"), BYTES)
+        path = os.path.join(self.here, "got")
+        for options in ((), ("--windowsize", 1), ("--no-options",)):
+            for verb in ("get", "put"):
+                with self.subTest(options=options, verb=verb):
+                    name = "f" if verb == "get" else "new"
+                    done = tftpkit.run_tftp(verb, "127.0.0.1", server.port, name, "--json",
+                                            "--local", path, *options)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    print(verb, *options, done.stdout.strip())
+                    self.assertEqual(tftpkit.read_file(os.path.join(self.root, name)), data)
+                    self.assertEqual(tftpkit.read_file(path), data)
+
+
+class Network(Base):
+    @programs.unless_windows("a network namespace of the test's own")
+    @need("nft", "nftables")
+    @need("unshare", "util-linux")
+    def test_over_a_path_that_loses(self):
+        """Runs this file once more in a network namespace where every so many are dropped."""
+        script = ('ip link set lo up && nft add table inet t && '
+                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
+                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
+                  f'{LOST_PERCENT} counter drop && exec "$@"')
+        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
+        probe = run_words([*words, "true"], self.here)
+        if probe.returncode != 0:
+            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
+        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
+                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    @need("tshark", "tshark")
+    @need("tcpdump", "tcpdump")
+    def test_tshark_finds_nothing_malformed(self):
+        file = os.path.join(self.here, "capture.pcap")
+        with tftpkit.start_tftpd(self.root, "--write", "--overwrite",
+                                 listen=f"{NAMED_HOST}:0") as server:
+            self.capture(file, server)
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.read_capture(file, server, "_ws.malformed"), [])
+        self.assertEqual(self.read_capture(file, server, "!tftp && !icmp"), [])
+        for kind in range(1, 7):
+            self.assertNotEqual(self.read_capture(file, server, f"tftp.opcode == {kind}"), [])
+
+    def capture(self, file, server):
+        """Has transfers of each kind, and captures what goes over the wire meanwhile."""
+        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
+                   "host", NAMED_HOST]
+        tftpkit.make_file(os.path.join(self.root, "f"), 20000)
+        tftpkit.make_file(os.path.join(self.here, "got"), 20000)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
+            line = capture.stderr.readline()
+            while line and "listening on" not in line:
+                if "permission" in line.lower():
+                    capture.kill()
+                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
+                line = capture.stderr.readline()
+            for verb in ("get", "put"):
+                for options in ((), ("--no-options",), ("--netascii",), ("--timeout", 2)):
+                    for name in ("f", "../f"):
+                        tftpkit.run_tftp(verb, NAMED_HOST, server.port, name, "--local",
+                                         os.path.join(self.here, "got"), *options)
+            capture.send_signal(signal.SIGINT)
+            capture.wait(timeout=programs.RUN_SECONDS_MAX)
+
+    def read_capture(self, file, server, wanted):
+        """The packets of a capture that a display filter finds, one line each."""
+        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},tftp", "-Y",
+                          wanted], self.here)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    if INSIDE in sys.argv:
+        sys.argv = [sys.argv[0], "Lossy"]
+    else:
+        del Lossy
+    programs.main()
