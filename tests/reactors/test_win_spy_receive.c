@@ -329,10 +329,10 @@ START_TEST(local_address_of_a_broadcast_is_not_told)
     struct ks_node *n = open_with(&t, _i, KIRIM_IPV4, true, 0, 0);
     const struct seen *s = take_control(n, control, sizeof control, FLAG_BCAST);
     KS_EQ(KIRIM_FAMILY_NONE, kirim_addr_family(&s->arrival.local));
-    KS_EQ(KIRIM_RX_NO_LOCAL, s->d.flags);
+    KS_EQ(KIRIM_RX_NO_LOCAL | KIRIM_RX_BROADCAST, s->d.flags);
     KS_EQ(4, s->arrival.ifindex);
     s = take_control(n, all_hosts, sizeof all_hosts, 0); /* without the flag, too */
-    KS_EQ(KIRIM_RX_NO_LOCAL, s->d.flags);
+    KS_EQ(KIRIM_RX_NO_LOCAL | KIRIM_RX_BROADCAST, s->d.flags);
     s = take_control(n, control, sizeof control, FLAG_MCAST);
     KS_EQ(0, s->d.flags);
     win_spy_close(&t);
