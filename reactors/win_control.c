@@ -130,14 +130,18 @@ static bool copy_data(const struct message *m, void *out, size_t bytes)
     return true;
 }
 
-/* The address that an IPv4 datagram was sent to; that of all hosts is not told, flag or no flag. */
-static void read_local_ipv4(const struct message *m, uint16_t port, struct kirim_arrival *arrival)
+/* The address that an IPv4 datagram was sent to; that of all hosts is a broadcast, flag or no flag,
+ * and not told. */
+static void read_local_ipv4(const struct message *m, uint16_t port, struct kirim_arrival *arrival,
+                            struct kirim_datagram *d)
 {
     IN_PKTINFO info;
     if (copy_data(m, &info, sizeof info)) {
         uint8_t bytes[4];
         memcpy(bytes, &info.ipi_addr, sizeof bytes);
-        if (info.ipi_addr.s_addr != INADDR_BROADCAST) {
+        if (info.ipi_addr.s_addr == INADDR_BROADCAST) {
+            d->flags |= KIRIM_RX_BROADCAST;
+        } else {
             arrival->local = kirim_addr_ipv4(bytes, port);
         }
         arrival->ifindex = info.ipi_ifindex;
@@ -186,7 +190,7 @@ static void read_ipv4(const struct message *m, uint16_t port, struct kirim_arriv
                       struct kirim_datagram *d)
 {
     if (m->header.cmsg_type == IP_PKTINFO) {
-        read_local_ipv4(m, port, arrival);
+        read_local_ipv4(m, port, arrival, d);
     } else if (m->header.cmsg_type == IP_TOS) {
         read_octet(m, arrival, d);
     } else if (m->header.cmsg_type == KI_IP_ECN) {
