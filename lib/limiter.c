@@ -35,10 +35,7 @@ static uint64_t hash_prefix(const struct kirim_limiter_options *options,
         kirim_addr_family(peer) == KIRIM_IPV6 ? options->ipv6_bits : options->ipv4_bits;
     kirim_addr_set_port(&addr, 0);
     ki_pack_addr(&addr, packed);
-    for (unsigned i = 0; i < 16; i++) {
-        const unsigned kept = bits > 8 * i ? bits - 8 * i : 0;
-        packed[i] &= (uint8_t)(kept >= 8 ? 0xffU : 0xff00U >> kept & 0xffU);
-    }
+    ki_keep_prefix(packed, bits);
     return kirim_siphash_number(options->key, packed, sizeof packed) | 1;
 }
 

@@ -58,6 +58,15 @@ static inline void ki_pack_addr(const struct kirim_addr *addr, uint8_t out[KI_PA
     out[22] = (uint8_t)kirim_addr_family(addr);
 }
 
+/* Clears what of an address, as it lies on the wire, is behind its first `bits` bits. */
+static inline void ki_keep_prefix(uint8_t addr[16], unsigned bits)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        const unsigned kept = bits > 8 * i ? bits - 8 * i : 0;
+        addr[i] &= (uint8_t)(kept >= 8 ? 0xffU : 0xff00U >> kept & 0xffU);
+    }
+}
+
 /* A place among `count`, evenly by the upper half of a hash: no division, and any count. */
 static inline uint32_t ki_place_of(uint64_t hash, uint32_t count)
 {

@@ -5,6 +5,8 @@
  */
 #include "session.h"
 
+#include "pack.h"
+
 #include <string.h>
 
 enum {
@@ -61,11 +63,9 @@ static kirim_err check_options(struct kirim_sessions_options *o)
 /* The words of an address that is all ones in its first `bits` bits, as they lie on the wire. */
 static void write_mask(uint64_t mask[2], unsigned bits)
 {
-    unsigned char bytes[2 * sizeof *mask] = { 0 };
-    for (unsigned i = 0; i < sizeof bytes; i++) {
-        const unsigned left = bits > i * 8 ? bits - i * 8 : 0;
-        bytes[i] = (unsigned char)(left >= 8 ? 0xffU : 0xff00U >> left & 0xffU);
-    }
+    uint8_t bytes[2 * sizeof *mask];
+    memset(bytes, UINT8_MAX, sizeof bytes);
+    ki_keep_prefix(bytes, bits);
     memcpy(mask, bytes, sizeof bytes);
 }
 
