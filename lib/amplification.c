@@ -1,39 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * The amplification limit: see kirim/amplification.h. Counters stop at their end instead of
- * beginning anew. Owns nothing. One thread at a time.
+ * The amplification limit: see kirim/amplification.h. Owns nothing. One thread at a time.
  */
-#include <kirim/amplification.h>
-
-static uint64_t add(uint64_t a, uint64_t b)
-{
-    return a < UINT64_MAX - b ? a + b : UINT64_MAX;
-}
+#include "amplification.h"
 
 void kirim_amplification_receive(struct kirim_amplification *budget, size_t bytes)
 {
-    budget->received_bytes = add(budget->received_bytes, bytes);
+    ki_amplification_receive(budget, bytes);
 }
 
 uint64_t kirim_amplification_allowance(const struct kirim_amplification *budget)
 {
-    if (budget->is_validated != 0) {
-        return UINT64_MAX;
-    }
-    const uint64_t most = budget->received_bytes < UINT64_MAX / KIRIM_AMPLIFICATION_FACTOR
-                              ? budget->received_bytes * KIRIM_AMPLIFICATION_FACTOR
-                              : UINT64_MAX;
-    return most > budget->sent_bytes ? most - budget->sent_bytes : 0;
+    return ki_amplification_allowance(budget);
 }
 
 bool kirim_amplification_send(struct kirim_amplification *budget, size_t bytes)
 {
-    if (bytes > kirim_amplification_allowance(budget)) {
+    if (bytes > ki_amplification_allowance(budget)) {
         return false;
     }
-    if (budget->is_validated == 0) {
-        budget->sent_bytes = add(budget->sent_bytes, bytes);
-    }
+    ki_amplification_spend(budget, bytes);
     return true;
 }
 

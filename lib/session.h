@@ -12,6 +12,7 @@
 
 #include <kirim/session.h>
 
+#include "amplification.h"
 #include "core.h"
 #include "map.h"
 
@@ -32,9 +33,7 @@ struct ki_session_key {
 /* A way to a peer, and what it has earned. */
 struct ki_session_path {
     struct kirim_addr peer; /* none: no path */
-    uint64_t rx_bytes;
-    uint64_t tx_bytes;
-    uint64_t is_validated;
+    struct kirim_amplification budget;
 };
 
 /* A key beside the first one. */
@@ -102,7 +101,7 @@ struct kirim_sessions {
     uint64_t prefix_mask_ipv4[2], prefix_mask_ipv6[2]; /* over an address's words */
     uint64_t count_max, prefix_count_max, unvalidated_count_max;
     uint64_t eviction;
-    uint64_t amplification;
+    uint64_t amplification; /* of each new path; 0: what is usual */
     uint64_t idle_ns, unvalidated_idle_ns;
     size_t stack_at;    /* where a place has room for a stack */
     size_t stack_bytes; /* that room */
@@ -116,12 +115,16 @@ struct kirim_sessions {
     struct kirim_session *blocked, **blocked_last; /* those that wait for the endpoint */
     uint64_t blocked_count;
     struct kirim_timer tell_timer;
-    const struct kirim_datagram *answering; /* what the running `admit` or `stateless` has */
-    uint64_t answer_bytes;                  /* that may still be sent to it */
-    uint64_t choice;                        /* counts random choices */
-    uint64_t state;                         /* KI_SESSION_... */
+    const struct kirim_datagram *answering;   /* what the running `admit` or `stateless` has */
+    struct kirim_amplification answer_budget; /* what may be sent to it */
+    uint64_t choice;                          /* counts random choices */
+    uint64_t state;                           /* KI_SESSION_... */
     uint64_t names_source; /* the endpoint is on a wildcard: what leaves names the local address */
     struct kirim_sessions_stats stats;
+    /* The session that is being told `received`, and what of the loop's batch is its own. */
+    const struct kirim_session *handed;
+    const struct kirim_datagram *handed_first;
+    uint64_t handed_count;
     struct kirim_session *whose[KI_BATCH_MAX]; /* of the batch that is being sorted */
     uint8_t follower[KI_BATCH_MAX];
     struct kirim_datagram sorted[KI_BATCH_MAX];
@@ -197,16 +200,5 @@ void ki_sessions_writable(struct kirim_endpoint *ep, void *user);
 
 /* Takes a session off the list of those that wait for the endpoint. */
 void ki_session_unblock(struct kirim_session *s);
-
-/* Bytes that may still be sent over a path. */
-static inline uint64_t ki_path_allowance(const struct kirim_sessions *set,
-                                         const struct ki_session_path *path)
-{
-    if (path->is_validated != 0) {
-        return UINT64_MAX;
-    }
-    const uint64_t earned = path->rx_bytes * set->amplification;
-    return earned > path->tx_bytes ? earned - path->tx_bytes : 0;
-}
 
 #endif

@@ -44,8 +44,8 @@ static void unlink_unvalidated(struct kirim_session *s)
 
 void ki_session_note_validated(struct kirim_session *s)
 {
-    if (s->path.is_validated == 0) {
-        s->path.is_validated = 1;
+    if (s->path.budget.is_validated == 0) {
+        s->path.budget.is_validated = 1;
         unlink_unvalidated(s);
         if (s->is_limited != 0) {
             ki_session_tell_later(s);
@@ -80,7 +80,7 @@ static void tell_end(struct kirim_session *s)
 
 static void tell_room(struct kirim_session *s)
 {
-    if (s->is_limited != 0 && ki_path_allowance(s->set, &s->path) > 0) {
+    if (s->is_limited != 0 && ki_amplification_allowance(&s->path.budget) > 0) {
         s->is_limited = 0;
         if (s->handler.writable != NULL) {
             s->handler.writable(s, s->user);
@@ -115,7 +115,7 @@ void ki_session_end(struct kirim_session *s, int reason)
     s->reason = (uint64_t)reason;
     ki_keys_remove(s);
     ki_prefix_uncount(set, &s->path.peer);
-    if (s->path.is_validated == 0) {
+    if (s->path.budget.is_validated == 0) {
         unlink_unvalidated(s);
     }
     ki_session_unblock(s);
@@ -133,7 +133,8 @@ static void expire_idle(struct kirim_timer *timer)
 {
     struct kirim_session *s = timer->user;
     const struct kirim_sessions *set = s->set;
-    const uint64_t limit_ns = s->path.is_validated != 0 ? set->idle_ns : set->unvalidated_idle_ns;
+    const uint64_t limit_ns =
+        s->path.budget.is_validated != 0 ? set->idle_ns : set->unvalidated_idle_ns;
     if (limit_ns >= KIRIM_NEVER - s->heard_ns) {
         return;
     }
@@ -217,19 +218,23 @@ static void set_up(struct kirim_session *s, const struct kirim_addr *peer,
     const uint64_t now_ns = kirim_loop_now(set->loop);
     s->state = KI_SESSION_OPEN;
     s->path.peer = *peer;
-    s->path.is_validated = admission->is_validated != 0;
+    s->path.budget = (struct kirim_amplification){
+        .received_bytes = d != NULL ? d->bytes : 0, /* so that `opened` may send */
+        .is_validated = admission->is_validated != 0,
+        .factor = (uint32_t)set->amplification,
+    };
     if (d != NULL) {
-        s->path.rx_bytes = d->bytes; /* so that `opened` may send */
         s->local = ki_local_of(d);
     }
     s->user = admission->user != NULL ? admission->user : kirim_session_state(s);
     s->opened_ns = now_ns;
     s->heard_ns = now_ns;
     s->idle_timer = (struct kirim_timer)KIRIM_TIMER_INIT(expire_idle, s);
-    if (s->path.is_validated == 0) {
+    if (s->path.budget.is_validated == 0) {
         link_unvalidated(s);
     }
-    const uint64_t limit_ns = s->path.is_validated != 0 ? set->idle_ns : set->unvalidated_idle_ns;
+    const uint64_t limit_ns =
+        s->path.budget.is_validated != 0 ? set->idle_ns : set->unvalidated_idle_ns;
     (void)kirim_timer_arm_after(set->loop, &s->idle_timer, limit_ns);
     set->stats.count++;
     set->stats.opened++;

@@ -48,7 +48,8 @@ static void classify(struct kirim_sessions *set, const struct kirim_datagram *d,
 static void let_answer(struct kirim_sessions *set, const struct kirim_datagram *d)
 {
     set->answering = d;
-    set->answer_bytes = d != NULL ? d->bytes * set->amplification : 0;
+    set->answer_budget = (struct kirim_amplification){ .received_bytes = d != NULL ? d->bytes : 0,
+                                                       .factor = (uint32_t)set->amplification };
 }
 
 /* A datagram of nobody's. */
@@ -149,18 +150,20 @@ static bool link_owners(struct kirim_sessions *set, size_t count)
 static void note_path(struct kirim_session *s, const struct kirim_datagram *d)
 {
     if (kirim_addr_equal(&d->peer, &s->path.peer)) {
-        s->path.rx_bytes += d->bytes;
+        ki_amplification_receive(&s->path.budget, d->bytes);
         return;
     }
     if (!kirim_addr_equal(&d->peer, &s->candidate.peer)) {
-        s->candidate = (struct ki_session_path){ .peer = d->peer, .rx_bytes = d->bytes };
+        s->candidate = (struct ki_session_path){
+            d->peer, { .received_bytes = d->bytes, .factor = (uint32_t)s->set->amplification }
+        };
         s->candidate_local = ki_local_of(d);
         if (s->handler.path_seen != NULL) {
             s->handler.path_seen(s, &d->peer, s->user);
             s->set->loop->moment++;
         }
     } else {
-        s->candidate.rx_bytes += d->bytes;
+        ki_amplification_receive(&s->candidate.budget, d->bytes);
     }
 }
 
@@ -169,7 +172,7 @@ static void hand_over(struct kirim_session *s, const struct kirim_datagram *d, s
 {
     struct kirim_sessions *set = s->set;
     /* What a session began with was counted then, before `opened`. */
-    const size_t counted = s->rx_datagrams == 0 && s->path.rx_bytes != 0;
+    const size_t counted = s->rx_datagrams == 0 && s->path.budget.received_bytes != 0;
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += d[i].bytes;
@@ -182,7 +185,11 @@ static void hand_over(struct kirim_session *s, const struct kirim_datagram *d, s
     s->heard_ns = kirim_loop_now(set->loop);
     if (s->state == KI_SESSION_OPEN && s->handler.received != NULL) {
         const struct kirim_batch batch = { d, count, sizeof *d };
+        set->handed = s;
+        set->handed_first = d;
+        set->handed_count = count;
         s->handler.received(s, &batch, s->user);
+        set->handed = NULL;
         set->loop->moment++;
     }
     if (s->state == KI_SESSION_OPEN && s->is_limited != 0) {

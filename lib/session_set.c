@@ -15,7 +15,6 @@ enum {
     STATE_BYTES_MAX = 65536,
     STACK_BYTES_MAX = 1 << 21,
     STATE_ALIGNMENT = 16,
-    AMPLIFICATION_DEFAULT = 3,
     AMPLIFICATION_MAX = 1 << 16,
     PREFIX_IPV4_BITS = 24,
     PREFIX_IPV6_BITS = 56,
@@ -47,7 +46,6 @@ static kirim_err check_options(struct kirim_sessions_options *o)
         o->unvalidated_count_max != 0 ? o->unvalidated_count_max : (o->count_max + 1) / 2;
     o->prefix_ipv4_bits = o->prefix_ipv4_bits != 0 ? o->prefix_ipv4_bits : PREFIX_IPV4_BITS;
     o->prefix_ipv6_bits = o->prefix_ipv6_bits != 0 ? o->prefix_ipv6_bits : PREFIX_IPV6_BITS;
-    o->amplification = o->amplification != 0 ? o->amplification : AMPLIFICATION_DEFAULT;
     o->idle_ns = o->idle_ns != 0 ? o->idle_ns : IDLE_NS;
     if (o->unvalidated_idle_ns == 0) {
         o->unvalidated_idle_ns = o->idle_ns < UNVALIDATED_NS ? o->idle_ns : UNVALIDATED_NS;
@@ -305,9 +303,9 @@ kirim_err kirim_session_accept_path(struct kirim_session *session, const struct 
     ki_prefix_uncount(set, &session->path.peer);
     ki_session_note_validated(session);
     session->path = session->candidate;
-    session->path.is_validated = 1;
+    session->path.budget.is_validated = 1;
     session->local = session->candidate_local;
-    session->candidate = (struct ki_session_path){ .rx_bytes = 0 };
+    session->candidate = (struct ki_session_path){ .peer = { { 0, 0, 0 } } };
     set->stats.paths_accepted++;
     return KIRIM_OK;
 }
@@ -396,5 +394,5 @@ struct kirim_addr kirim_session_local(const struct kirim_session *session)
 
 bool kirim_session_is_validated(const struct kirim_session *session)
 {
-    return session->path.is_validated != 0;
+    return session->path.budget.is_validated != 0;
 }

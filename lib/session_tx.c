@@ -103,7 +103,7 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
     if (msg->segment_bytes == 0 && bytes > kirim_endpoint_payload_bytes_max(set->ep, &path->peer)) {
         return KIRIM_EMSGSIZE; /* however much the path earns */
     }
-    if (bytes > ki_path_allowance(set, path)) {
+    if (bytes > ki_amplification_allowance(&path->budget)) {
         session->is_limited = 1;
         set->stats.tx_limited++;
         return KIRIM_EWOULDBLOCK;
@@ -117,7 +117,7 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
         block(session);
     }
     if (err >= 0) {
-        path->tx_bytes += bytes;
+        ki_amplification_spend(&path->budget, bytes);
         session->tx_bytes += bytes;
         session->tx_datagrams += ki_segments((size_t)bytes, msg->segment_bytes);
     }
@@ -131,13 +131,100 @@ kirim_err kirim_session_send_bytes(struct kirim_session *session, const void *da
     return kirim_session_send(session, &msg, 0, NULL, NULL);
 }
 
+/* ---- replies ----------------------------------------------------------------------------------
+ */
+
+/* How many of `count` datagrams in a row came over one path, whose answers it has earned. */
+static size_t count_earned(const struct ki_session_path *path, const struct kirim_datagram *d,
+                           size_t count)
+{
+    uint64_t allowance = ki_amplification_allowance(&path->budget);
+    size_t n = 0;
+    while (n < count && d[n].bytes <= allowance && kirim_addr_equal(&d[n].peer, &path->peer)) {
+        allowance -= d[n].bytes;
+        n++;
+    }
+    return n;
+}
+
+/* Counts the answers to `count` datagrams that came over a path. */
+static void count_replies(struct kirim_session *s, struct ki_session_path *path,
+                          const struct kirim_datagram *d, size_t count)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += d[i].bytes;
+        s->tx_datagrams += ki_segments(d[i].bytes, d[i].segment_bytes);
+    }
+    ki_amplification_spend(&path->budget, bytes);
+    s->tx_bytes += bytes;
+}
+
+/* Answers as many as came over the path of the first one. `*done` gets how many. */
+static kirim_err reply_on_path(struct kirim_session *s, const struct kirim_datagram *d,
+                               size_t count, size_t *done)
+{
+    struct ki_session_path *path = path_of(s, &d->peer);
+    *done = 0;
+    if (path == NULL) {
+        return KIRIM_EINVAL;
+    }
+    const size_t earned = count_earned(path, d, count);
+    if (earned == 0) {
+        s->is_limited = 1;
+        s->set->stats.tx_limited++;
+        return KIRIM_EWOULDBLOCK;
+    }
+    const kirim_err err = kirim_endpoint_reply(s->set->ep, d, earned, done);
+    count_replies(s, path, d, *done);
+    if (err == KIRIM_EWOULDBLOCK) {
+        block(s);
+    }
+    return err;
+}
+
+/* Whether these are datagrams that the session is being told of. */
+static bool are_handed(const struct kirim_session *s, const struct kirim_datagram *d, size_t count)
+{
+    const struct kirim_sessions *set = s->set;
+    const uintptr_t offset = (uintptr_t)d - (uintptr_t)set->handed_first;
+    return set->handed == s && count - 1 < set->handed_count &&
+           offset <= (set->handed_count - count) * sizeof *d && offset % sizeof *d == 0;
+}
+
+kirim_err kirim_session_reply(struct kirim_session *session, const struct kirim_datagram *datagram,
+                              size_t count, size_t *accepted_count)
+{
+    kirim_err err = KIRIM_OK;
+    size_t done = 0;
+    if (session == NULL) {
+        err = KIRIM_EINVAL;
+    } else if (session->state != KI_SESSION_OPEN) {
+        err = KIRIM_ECLOSED;
+    } else if (!are_handed(session, datagram, count)) {
+        err = KIRIM_EINVAL;
+    }
+    while (err == KIRIM_OK && done < count) {
+        size_t more;
+        err = reply_on_path(session, datagram + done, count - done, &more);
+        done += more;
+    }
+    if (accepted_count != NULL) {
+        *accepted_count = done;
+    }
+    return err;
+}
+
+/* ---- answers to nobody's ------------------------------------------------------------------------
+ */
+
 kirim_err kirim_sessions_answer(struct kirim_sessions *set, const struct kirim_datagram *datagram,
                                 const void *data, size_t bytes)
 {
     if (set == NULL || datagram == NULL || datagram != set->answering) {
         return KIRIM_EINVAL;
     }
-    if (bytes > set->answer_bytes) {
+    if (bytes > ki_amplification_allowance(&set->answer_budget)) {
         return KIRIM_EMSGSIZE;
     }
     struct kirim_control control = KIRIM_CONTROL_INIT;
@@ -150,7 +237,7 @@ kirim_err kirim_sessions_answer(struct kirim_sessions *set, const struct kirim_d
     }
     const kirim_err err = kirim_endpoint_send(set->ep, &msg, 0, NULL, NULL);
     if (err >= 0) {
-        set->answer_bytes -= bytes;
+        ki_amplification_spend(&set->answer_budget, bytes);
     }
     return err;
 }

@@ -31,6 +31,18 @@ START_TEST(three_times_what_came_may_be_sent)
 }
 END_TEST
 
+START_TEST(factor_may_be_another_one)
+{
+    struct kirim_amplification budget = { .factor = 1 };
+    kirim_amplification_receive(&budget, 10);
+    ck_assert(!kirim_amplification_send(&budget, 11));
+    ck_assert(kirim_amplification_send(&budget, 10));
+    budget.factor = UINT32_MAX;
+    budget.received_bytes = UINT64_MAX / UINT32_MAX + 1;
+    ck_assert_uint_eq(kirim_amplification_allowance(&budget), UINT64_MAX - 10);
+}
+END_TEST
+
 START_TEST(validated_address_has_no_limit)
 {
     struct kirim_amplification budget = { 0 };
@@ -61,6 +73,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, nothing_is_sent_to_who_has_sent_nothing);
     tcase_add_test(t, three_times_what_came_may_be_sent);
+    tcase_add_test(t, factor_may_be_another_one);
     tcase_add_test(t, validated_address_has_no_limit);
     tcase_add_test(t, counters_stop_at_their_end);
     suite_add_tcase(suite, t);

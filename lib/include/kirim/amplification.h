@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * The amplification limit: to an address that has not proven that it wants to hear from us, no more
- * than three times the bytes that came from it are sent. So nobody can turn a server into a weapon
- * by forging a source. 24 bytes per address, which belong into the session, or onto the stack where
- * nothing is kept. Owns nothing. Sources: RFC 9000 sections 8 and 9.3, RFC 9175 section 2.4.
+ * than three times the bytes that came from it are sent, or another multiple. So nobody can turn a
+ * server into a weapon by forging a source. 24 bytes per address, which belong into the session, or
+ * onto the stack where nothing is kept. Owns nothing. Sources: RFC 9000 sections 8 and 9.3, RFC
+ * 9175 section 2.4.
  */
 #ifndef KIRIM_AMPLIFICATION_H
 #define KIRIM_AMPLIFICATION_H
 
 #include <kirim/config.h>
 
-/** How many bytes may be sent for each byte received. */
+/** How many bytes may be sent for each byte received, unless the budget says otherwise. */
 enum { KIRIM_AMPLIFICATION_FACTOR = 3 };
 
 /** The budget of one address; zero-initialised (`{ 0 }`) before its first use. */
@@ -18,7 +19,7 @@ struct kirim_amplification {
     uint64_t received_bytes; /**< From the address. */
     uint64_t sent_bytes;     /**< To the address, while it was not validated. */
     uint32_t is_validated;   /**< Not 0: no limit any more. */
-    uint32_t ki_reserved;    /**< Zero. */
+    uint32_t factor;         /**< Bytes that each byte received earns. 0: the constant above. */
 };
 
 KIRIM_BEGIN_DECLS

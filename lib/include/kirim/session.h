@@ -69,7 +69,7 @@ struct kirim_session_handler {
     size_t size;
     /** Its datagrams of one batch, in order of arrival, at most 64. Lent until the return. Their
      * `peer` differs from kirim_session_peer() where the path may have changed.
-     * kirim_endpoint_reply() answers them past the session: neither counted nor bounded. */
+     * kirim_session_reply() answers them without a copy. */
     void (*received)(struct kirim_session *session, const struct kirim_batch *batch, void *user);
     /** There is room again, or the peer has earned more, after one or more KIRIM_EWOULDBLOCK. */
     void (*writable)(struct kirim_session *session, void *user);
@@ -375,6 +375,31 @@ KIRIM_API kirim_err kirim_session_send(struct kirim_session *session, const stru
  * case. */
 KIRIM_API kirim_err kirim_session_send_bytes(struct kirim_session *session, const void *data,
                                              size_t bytes);
+
+/**
+ * @brief Answers datagrams of the running `received` with their own bytes, without a copy:
+ * kirim_endpoint_reply() within what the peer has earned, counted as the session's.
+ *
+ * The caller may have overwritten the bytes in place (`data` is writable). Each answer goes to the
+ * `peer` of its datagram, from the address that was asked.
+ *
+ * @param session         The session that is being told.
+ * @param datagram        The first of `count` neighbours in the batch that `received` was lent; not
+ * a view of one.
+ * @param count           At least 1.
+ * @param accepted_count  Gets how many were queued, in order, on failure too; may be NULL.
+ * @retval KIRIM_OK           All of them.
+ * @retval KIRIM_EWOULDBLOCK  The next one finds no room, or is more than its address has earned:
+ * `writable` will be called, when the datagrams are gone: keep what is still to be said.
+ * @retval KIRIM_EINVAL       NULL, or datagrams that the session is not being told of; or the next
+ * one came from an address that is neither the peer's nor the last that `path_seen` told.
+ * @retval KIRIM_ECLOSED      The session is closing.
+ * @retval KIRIM_ENOMEM       Out of memory for the next one.
+ * @note Loop thread; inside the session's `received`.
+ */
+KIRIM_API kirim_err kirim_session_reply(struct kirim_session *session,
+                                        const struct kirim_datagram *datagram, size_t count,
+                                        size_t *accepted_count);
 
 /**
  * @brief Notes that the peer receives at its address: what is sent to it has no bound from here on.
