@@ -23,6 +23,9 @@
 #define KIRIM_CHECKS 0
 #endif
 
+/* Kinds of handlers, as their INIT macros say. */
+enum { KI_KIND_ENDPOINT = 0, KI_KIND_SESSION = 1, KI_KIND_SESSIONS = 2, KI_KIND_LAYER = 3 };
+
 enum {
     KI_BATCHES_PER_TURN = 4 /* of one endpoint, before its neighbours and the next turn */
 };
@@ -404,15 +407,27 @@ static inline bool ki_remote_take_stop(struct kirim_remote *remote)
 /* Copies a gather list into one piece. */
 void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count);
 
-/* Bytes of a gather list that its sender has not been asked about yet: a sum that wraps is refused
- * when it is sent. */
-static inline uint64_t ki_msg_bytes(const struct kirim_msg *msg)
+/* Adds up a gather list; SIZE_MAX: more than any datagram has. */
+static inline kirim_err ki_check_bufs(const struct kirim_msg *msg, size_t *bytes)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; msg->buf != NULL && i < msg->buf_count; i++) {
-        bytes += msg->buf[i].bytes;
+    if (msg->buf == NULL && msg->buf_count > 0) {
+        return KIRIM_EFAULT;
     }
-    return bytes;
+    if (msg->buf_count > KIRIM_BUF_COUNT_MAX) {
+        return KIRIM_EMSGSIZE;
+    }
+    size_t sum = 0;
+    bool is_too_long = false;
+    for (size_t i = 0; i < msg->buf_count; i++) {
+        const struct kirim_buf *b = &msg->buf[i];
+        if (b->data == NULL && b->bytes > 0) {
+            return KIRIM_EFAULT;
+        }
+        is_too_long = is_too_long || b->bytes > KIRIM_PAYLOAD_IPV6_BYTES_MAX;
+        sum += b->bytes; /* cannot wrap: 1,024 times what one may have, or it is too long anyway */
+    }
+    *bytes = is_too_long ? SIZE_MAX : sum;
+    return KIRIM_OK;
 }
 
 /* The local address that a datagram was sent to, if answers can leave from it; else NULL. */

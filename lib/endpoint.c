@@ -138,8 +138,8 @@ kirim_err kirim_endpoint_open(struct kirim_loop *loop, const struct kirim_endpoi
     if (!ki_grown_copy(&o, sizeof o, options, options->size, sizeof o)) {
         return KIRIM_EINVAL;
     }
-    if (o.handler != NULL &&
-        !ki_grown_copy(&handler, sizeof handler, o.handler, o.handler->size, sizeof handler)) {
+    if (o.handler != NULL && !ki_handler_copy(loop, &handler, sizeof handler, o.handler,
+                                              o.handler->size, KI_KIND_ENDPOINT)) {
         return KIRIM_EINVAL;
     }
     kirim_err err = check_options(loop, &o);

@@ -47,6 +47,7 @@ void kirim_layer_pass_ready(struct kirim_layer *layer)
 
 void ki_layer_tell_received(struct kirim_layer *layer, const struct kirim_batch *batch)
 {
+    layer->stats.rx_datagrams += batch->count;
     if (layer->type.received != NULL) {
         layer->type.received(layer, batch);
     } else {
@@ -103,19 +104,21 @@ size_t kirim_layer_payload_bytes_max(const struct kirim_layer *layer)
     return (size_t)(layer->stack->payload_bytes_max - layer->below_bytes);
 }
 
-kirim_err kirim_layer_send(struct kirim_layer *layer, const struct kirim_msg *msg)
+/* Hands a message of `*bytes` to who is below, if it may go. */
+static kirim_err send_down(struct kirim_layer *layer, const struct kirim_msg *msg, size_t *bytes)
 {
-    if (layer == NULL || msg == NULL || msg->segment_bytes != 0) {
-        return KIRIM_EINVAL;
-    }
-    struct kirim_stack *stack = layer->stack;
+    const struct kirim_stack *stack = layer->stack;
     if (stack->state != KI_STACK_OPEN) {
         return KIRIM_ECLOSED;
     }
     if (layer->is_ready == 0) {
         return KIRIM_ENOTCONN;
     }
-    if (ki_msg_bytes(msg) > kirim_layer_payload_bytes_max(layer)) {
+    const kirim_err err = ki_check_bufs(msg, bytes);
+    if (err < 0) {
+        return err;
+    }
+    if (*bytes > kirim_layer_payload_bytes_max(layer)) {
         return KIRIM_EMSGSIZE;
     }
     struct kirim_layer *next = ki_layer_below(layer);
@@ -127,6 +130,22 @@ kirim_err kirim_layer_send(struct kirim_layer *layer, const struct kirim_msg *ms
     }
     return stack->session != NULL ? kirim_session_send(stack->session, msg, 0, NULL, NULL)
                                   : kirim_endpoint_send(stack->ep, msg, 0, NULL, NULL);
+}
+
+kirim_err kirim_layer_send(struct kirim_layer *layer, const struct kirim_msg *msg)
+{
+    size_t bytes = 0;
+    if (layer == NULL || msg == NULL || msg->segment_bytes != 0) {
+        return KIRIM_EINVAL;
+    }
+    const kirim_err err = send_down(layer, msg, &bytes);
+    if (err >= 0) {
+        layer->stats.tx_datagrams++;
+        layer->stats.tx_bytes += bytes;
+    } else {
+        layer->stats.tx_refused++;
+    }
+    return err;
 }
 
 kirim_err kirim_layer_send_behind(struct kirim_layer *layer, const void *header,
@@ -179,4 +198,15 @@ struct kirim_stack *kirim_layer_stack(struct kirim_layer *layer)
 struct kirim_loop *kirim_layer_loop(struct kirim_layer *layer)
 {
     return layer->stack->loop;
+}
+
+kirim_err kirim_layer_read_stats(const struct kirim_layer *layer, struct kirim_layer_stats *out)
+{
+    if (layer == NULL || out == NULL || out->size < sizeof *out) {
+        return KIRIM_EINVAL;
+    }
+    const uint32_t size = out->size;
+    *out = layer->stats;
+    out->size = size;
+    return KIRIM_OK;
 }

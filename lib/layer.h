@@ -21,6 +21,7 @@ struct kirim_layer {
     uint64_t is_ready;    /* the one below can send */
     uint64_t has_passed_ready;
     uint64_t has_finished; /* draining */
+    struct kirim_layer_stats stats;
 };
 
 struct kirim_stack {

@@ -381,6 +381,11 @@ bool ki_loop_is_shared(struct kirim_loop *loop);
 void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
 
+/* The copy of a handler that is to be of a kind, KI_KIND_...; if it is of another one that is
+ * logged (loop NULL: it is not). */
+bool ki_handler_copy(struct kirim_loop *loop, void *to, size_t bytes, const void *from, size_t size,
+                     size_t kind);
+
 /* The reactors of this platform, in order of preference; NULL ends them. What a build lacks stands
  * there with an empty name and nothing else. Lives beside the reactors. */
 extern const struct ki_reactor_ops *const ki_reactors[];

@@ -248,7 +248,8 @@ static bool copy_handler(struct kirim_session *s, const struct kirim_admission *
         s->handler = s->set->session_handler;
         return true;
     }
-    return ki_grown_copy(&s->handler, sizeof s->handler, h, h->size, sizeof s->handler);
+    return ki_handler_copy(s->set->loop, &s->handler, sizeof s->handler, h, h->size,
+                           KI_KIND_SESSION);
 }
 
 kirim_err ki_session_begin(struct kirim_sessions *set, const struct kirim_addr *peer,

@@ -84,10 +84,11 @@ static bool copy_handlers(struct kirim_sessions *set, const struct kirim_session
 {
     const struct kirim_sessions_handler *h = o->handler;
     const struct kirim_session_handler *sh = o->session_handler;
-    return (h == NULL ||
-            ki_grown_copy(&set->handler, sizeof set->handler, h, h->size, sizeof set->handler)) &&
-           (sh == NULL || ki_grown_copy(&set->session_handler, sizeof set->session_handler, sh,
-                                        sh->size, sizeof set->session_handler));
+    return (h == NULL || ki_handler_copy(set->loop, &set->handler, sizeof set->handler, h, h->size,
+                                         KI_KIND_SESSIONS)) &&
+           (sh == NULL ||
+            ki_handler_copy(set->loop, &set->session_handler, sizeof set->session_handler, sh,
+                            sh->size, KI_KIND_SESSION));
 }
 
 static void set_up(struct kirim_sessions *set, struct kirim_loop *loop,

@@ -99,8 +99,13 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
     if (path == NULL) {
         return KIRIM_EINVAL;
     }
-    const uint64_t bytes = ki_msg_bytes(msg);
-    if (msg->segment_bytes == 0 && bytes > kirim_endpoint_payload_bytes_max(set->ep, &path->peer)) {
+    size_t bytes;
+    kirim_err err = ki_check_bufs(msg, &bytes);
+    if (err < 0) {
+        return err;
+    }
+    if (bytes == SIZE_MAX || (msg->segment_bytes == 0 &&
+                              bytes > kirim_endpoint_payload_bytes_max(set->ep, &path->peer))) {
         return KIRIM_EMSGSIZE; /* however much the path earns */
     }
     if (bytes > ki_amplification_allowance(&path->budget)) {
@@ -112,14 +117,14 @@ kirim_err kirim_session_send(struct kirim_session *session, const struct kirim_m
     out.peer = &path->peer;
     out.control = with_source(
         session, path == &session->path ? &session->local : &session->candidate_local, msg, &room);
-    const kirim_err err = kirim_endpoint_send(set->ep, &out, flags, op, sent_bytes);
+    err = kirim_endpoint_send(set->ep, &out, flags, op, sent_bytes);
     if (err == KIRIM_EWOULDBLOCK) {
         block(session);
     }
     if (err >= 0) {
         ki_amplification_spend(&path->budget, bytes);
         session->tx_bytes += bytes;
-        session->tx_datagrams += ki_segments((size_t)bytes, msg->segment_bytes);
+        session->tx_datagrams += ki_segments(bytes, msg->segment_bytes);
     }
     return err;
 }

@@ -17,9 +17,10 @@ static size_t aligned(size_t bytes)
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
-/* Copies a plan's types, as far as their sizes go. False: no such plan. */
-static bool read_plan(const struct kirim_stack_plan *plan, struct kirim_stack_plan *out,
-                      struct kirim_layer_type *types)
+/* Copies a plan's types, as far as their sizes go. False: no such plan; the loop's log may tell
+ * why. */
+static bool read_plan(struct kirim_loop *loop, const struct kirim_stack_plan *plan,
+                      struct kirim_stack_plan *out, struct kirim_layer_type *types)
 {
     if (plan == NULL || !ki_grown_copy(out, sizeof *out, plan, plan->size, sizeof *out) ||
         out->layers == NULL || out->layer_count == 0 || out->layer_count > KIRIM_LAYER_COUNT_MAX) {
@@ -29,7 +30,7 @@ static bool read_plan(const struct kirim_stack_plan *plan, struct kirim_stack_pl
     for (size_t i = 0; i < out->layer_count; i++) {
         const struct kirim_layer_type *type = out->layers[i].type;
         if (type == NULL ||
-            !ki_grown_copy(&types[i], sizeof types[i], type, type->size, sizeof types[i]) ||
+            !ki_handler_copy(loop, &types[i], sizeof types[i], type, type->size, KI_KIND_LAYER) ||
             types[i].state_bytes > STATE_BYTES_MAX) {
             return false;
         }
@@ -55,7 +56,7 @@ size_t kirim_stack_bytes(const struct kirim_stack_plan *plan)
 {
     struct kirim_layer_type types[KIRIM_LAYER_COUNT_MAX];
     struct kirim_stack_plan p;
-    return read_plan(plan, &p, types) ? bytes_of(&p, types) : 0;
+    return read_plan(NULL, plan, &p, types) ? bytes_of(&p, types) : 0;
 }
 
 /* Lays a stack out in zeroed memory. */
@@ -71,6 +72,7 @@ static void lay_out(struct kirim_stack *stack, const struct kirim_stack_plan *pl
         layer->stack = stack;
         layer->type = types[i];
         layer->state = state;
+        layer->stats.size = sizeof layer->stats;
         layer->below_bytes = stack->overhead_bytes;
         stack->overhead_bytes += types[i].overhead_bytes;
         state += aligned(types[i].state_bytes);
@@ -281,7 +283,7 @@ kirim_err kirim_stack_on_session(struct kirim_session *session, const struct kir
 {
     struct kirim_layer_type types[KIRIM_LAYER_COUNT_MAX];
     struct kirim_stack_plan p;
-    if (session == NULL || !read_plan(plan, &p, types)) {
+    if (session == NULL || !read_plan(session->set->loop, plan, &p, types)) {
         return KIRIM_EINVAL;
     }
     if (session->state != KI_SESSION_OPEN) {
@@ -349,7 +351,7 @@ kirim_err kirim_stack_on_endpoint(struct kirim_loop *loop,
     struct kirim_layer_type types[KIRIM_LAYER_COUNT_MAX];
     struct kirim_stack_plan p;
     if (loop == NULL || options == NULL || options->size != sizeof *options ||
-        !read_plan(plan, &p, types)) {
+        !read_plan(loop, plan, &p, types)) {
         return KIRIM_EINVAL;
     }
     struct kirim_stack *stack = make(loop, &p, types);

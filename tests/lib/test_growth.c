@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include <kirim/layer.h>
+
 #include "core.h"
 
 enum { MORE_BYTES = 64 }; /* that a later version may have */
@@ -50,6 +52,26 @@ START_TEST(a_copy_refuses_what_the_library_does_not_know)
         KS_CHECK(ki_grown_copy(to, sizeof to, from, i, 4)); /* the caller does not have it */
         from[i] = 0;
     }
+}
+END_TEST
+
+START_TEST(a_handler_of_another_kind_is_refused)
+{
+    const size_t sizes[4] = { KIRIM_HANDLER_INIT, KIRIM_SESSION_HANDLER_INIT,
+                              KIRIM_SESSIONS_HANDLER_INIT, KIRIM_LAYER_TYPE_INIT };
+    const size_t bytes[4] = { sizeof(struct kirim_handler), sizeof(struct kirim_session_handler),
+                              sizeof(struct kirim_sessions_handler),
+                              sizeof(struct kirim_layer_type) };
+    static const uint8_t zeros[1024];
+    uint8_t to[1024];
+    for (size_t kind = 0; kind < 4; kind++) {
+        for (size_t i = 0; i < 4; i++) {
+            KS_EQ(kind == i, ki_handler_copy(NULL, to, bytes[kind], zeros, sizes[i], kind));
+        }
+        /* A plain size says nothing but the size, which all but the first kind refuse. */
+        KS_EQ(kind == 0, ki_handler_copy(NULL, to, bytes[kind], zeros, bytes[kind], kind));
+    }
+    KS_CHECK(!ki_grown_copy(to, 8, zeros, KIRIM_SESSION_HANDLER_INIT, 8));
 }
 END_TEST
 
@@ -250,6 +272,7 @@ int main(void)
     Suite *const suite = suite_create("growth");
     TCase *const tcase = tcase_create("growth");
     tcase_add_test(tcase, a_copy_fills_what_the_caller_does_not_know_with_zeros);
+    tcase_add_test(tcase, a_handler_of_another_kind_is_refused);
     tcase_add_test(tcase, a_copy_refuses_what_the_library_does_not_know);
     tcase_add_test(tcase, options_of_a_loop_may_be_of_a_later_version);
     tcase_add_test(tcase, bounds_of_a_loop_are_checked_at_their_edges);

@@ -309,6 +309,55 @@ START_TEST(long_gather_lists_get_a_header_too)
 }
 END_TEST
 
+START_TEST(gather_lists_that_wrap_reach_no_layer)
+{
+    struct rig *r = rig_on_session();
+    static uint8_t bytes[2];
+    const struct kirim_buf wrapping[3] = { { bytes, SIZE_MAX - 1 }, { bytes, 2 }, { bytes, 2 } };
+    const struct kirim_buf nothing[2] = { { bytes, 2 }, { NULL, 1 } };
+    struct kirim_msg msg = { wrapping, NULL, NULL, 3, 0 };
+    KS_ERR(KIRIM_EMSGSIZE, kirim_layer_send(layer_of[2], &msg));
+    KS_ERR(KIRIM_EMSGSIZE, kirim_layer_send_behind(layer_of[2], bytes, 1, &msg));
+    KS_ERR(KIRIM_EMSGSIZE, kirim_session_send(kirim_stack_session(r->stack), &msg, 0, NULL, NULL));
+    msg.segment_bytes = 1;
+    KS_ERR(KIRIM_EMSGSIZE, kirim_session_send(kirim_stack_session(r->stack), &msg, 0, NULL, NULL));
+    msg = (struct kirim_msg){ nothing, NULL, NULL, 2, 0 };
+    KS_ERR(KIRIM_EFAULT, kirim_layer_send(layer_of[2], &msg));
+    KS_ERR(KIRIM_EFAULT, kirim_session_send(kirim_stack_session(r->stack), &msg, 0, NULL, NULL));
+    msg = (struct kirim_msg){ wrapping, NULL, NULL, KIRIM_BUF_COUNT_MAX + 1, 0 };
+    KS_ERR(KIRIM_EMSGSIZE, kirim_layer_send(layer_of[2], &msg));
+    KS_TRACE(&r->k->t, "?1o2o3o1y2y3y1r2r3r");
+    rig_close(r);
+}
+END_TEST
+
+START_TEST(layers_count_what_passes_them)
+{
+    struct rig *r = rig_on_session();
+    struct kirim_layer_stats stats = KIRIM_LAYER_STATS_INIT;
+    KS_OK(send_from(2, 98));
+    KS_ERR(KIRIM_EMSGSIZE, send_from(2, 99));
+    KS_OK(send_from(1, 10));
+    KS_OK(kirim_layer_read_stats(layer_of[2], &stats));
+    KS_EQ(1, stats.rx_datagrams);
+    KS_EQ(1, stats.tx_datagrams);
+    KS_EQ(98, stats.tx_bytes);
+    KS_EQ(1, stats.tx_refused);
+    KS_OK(kirim_layer_read_stats(layer_of[1], &stats));
+    KS_EQ(2, stats.tx_datagrams);
+    KS_EQ(99 + 10, stats.tx_bytes);
+    KS_EQ(0, stats.tx_refused);
+    KS_OK(kirim_layer_read_stats(layer_of[0], &stats));
+    KS_EQ(2, stats.tx_datagrams);
+    KS_EQ(100 + 11, stats.tx_bytes);
+    KS_EQ(1, stats.rx_datagrams);
+    stats.size--;
+    KS_ERR(KIRIM_EINVAL, kirim_layer_read_stats(layer_of[0], &stats));
+    KS_ERR(KIRIM_EINVAL, kirim_layer_read_stats(layer_of[0], NULL));
+    rig_close(r);
+}
+END_TEST
+
 START_TEST(nobody_sends_before_the_one_below_is_ready)
 {
     struct rig *r = rig_new();
@@ -488,6 +537,16 @@ START_TEST(plans_are_checked)
     bad.size = 1;
     KS_EQ(0, kirim_stack_bytes(&bad));
     KS_EQ(0, kirim_stack_bytes(NULL));
+    struct kirim_layer_type mixed_up = telling;
+    const struct kirim_layer_plan one = { &mixed_up, &r->parts[0] };
+    bad = r->plan;
+    bad.layers = &one;
+    bad.layer_count = 1;
+    KS_CHECK(kirim_stack_bytes(&bad) != 0);
+    mixed_up.size = KIRIM_SESSION_HANDLER_INIT;
+    KS_EQ(0, kirim_stack_bytes(&bad));
+    mixed_up.size = sizeof mixed_up;
+    KS_EQ(0, kirim_stack_bytes(&bad));
     KS_CHECK(kirim_stack_bytes(&r->plan) != 0);
     kit_open(r->k);
     KS_ERR(KIRIM_EINVAL, kirim_stack_on_session(NULL, &r->plan, NULL));
@@ -503,6 +562,8 @@ int main(void)
     tcase_add_test(tcase, endpoint_carries_the_same_stack);
     tcase_add_test(tcase, headers_are_gathered_and_counted);
     tcase_add_test(tcase, long_gather_lists_get_a_header_too);
+    tcase_add_test(tcase, gather_lists_that_wrap_reach_no_layer);
+    tcase_add_test(tcase, layers_count_what_passes_them);
     tcase_add_test(tcase, nobody_sends_before_the_one_below_is_ready);
     tcase_add_test(tcase, stack_may_be_closed_in_every_call);
     tcase_add_test(tcase, size_of_the_path_reaches_all);

@@ -3,6 +3,7 @@
  * Claims about sessions: whose each datagram is, in which order it is told; how sessions begin and
  * end; their numbers, timers and handlers. On the scripted reactor.
  */
+#include "core.h"
 #include "session_kit.h"
 
 #include <stdlib.h>
@@ -343,6 +344,42 @@ START_TEST(options_are_checked)
 }
 END_TEST
 
+static unsigned complaint_count;
+
+static void hear_log(void *user, int level, const char *line)
+{
+    (void)user;
+    complaint_count += level == KIRIM_LOG_ERROR && strstr(line, "INIT macro") != NULL;
+}
+
+START_TEST(handlers_that_were_mixed_up_are_refused)
+{
+    struct kit *k = kit_opened();
+    struct kirim_sessions *set = NULL;
+    struct kirim_session *s = NULL;
+    k->t.loop->log = hear_log;
+    complaint_count = 0;
+    k->handler.size = KIRIM_SESSION_HANDLER_INIT;
+    KS_ERR(KIRIM_EINVAL, kirim_sessions_open(k->t.loop, &k->options, &set));
+    k->handler.size = KIRIM_SESSIONS_HANDLER_INIT;
+    k->session_handler.size = KIRIM_SESSIONS_HANDLER_INIT;
+    KS_ERR(KIRIM_EINVAL, kirim_sessions_open(k->t.loop, &k->options, &set));
+    const struct kirim_admission admission = { sizeof admission, 0, &k->session_handler, NULL };
+    const struct kirim_addr peer = kit_addr(4);
+    KS_ERR(KIRIM_EINVAL, kirim_session_open(k->set, &peer, NULL, 0, &admission, &s));
+    KS_EQ(3, complaint_count);
+    const struct kirim_handler plain = { .size = KIRIM_SESSION_HANDLER_INIT };
+    struct kirim_endpoint_options options = ks_endpoint_options(&k->t);
+    struct kirim_endpoint *ep = NULL;
+    options.handler = &plain;
+    KS_ERR(KIRIM_EINVAL, kirim_endpoint_open(k->t.loop, &options, &ep));
+    KS_EQ(4, complaint_count);
+    KS_CHECK(set == NULL && s == NULL && ep == NULL);
+    k->t.loop->log = NULL;
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(no_allocation_that_fails_costs_more_than_a_datagram)
 {
     for (uint64_t fail_at = 1;; fail_at++) {
@@ -397,6 +434,7 @@ int main(void)
     tcase_add_test(tcase, silence_ends_a_session);
     tcase_add_test(tcase, who_is_not_validated_has_less_time);
     tcase_add_test(tcase, options_are_checked);
+    tcase_add_test(tcase, handlers_that_were_mixed_up_are_refused);
     tcase_add_test(tcase, no_allocation_that_fails_costs_more_than_a_datagram);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

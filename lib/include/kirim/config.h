@@ -43,6 +43,10 @@
 /** No limit, no deadline: the largest point in time. */
 #define KIRIM_NEVER UINT64_MAX
 
+/** What a handler begins with: its size, and in the upper byte of 32 bits what kind of handler it
+ * is, so that two kinds of one size are not taken for each other. For the INIT macros. */
+#define KIRIM_SIZE_OF_KIND(kind, type) (((size_t)(kind) << 24) + sizeof(type))
+
 KIRIM_BEGIN_DECLS
 
 /**

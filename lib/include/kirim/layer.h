@@ -23,7 +23,7 @@ struct kirim_layer;
 
 /** A kind of layer: constant. Members but `size` and `name` may be NULL or 0. */
 struct kirim_layer_type {
-    /** sizeof, set by KIRIM_LAYER_TYPE_INIT. */
+    /** Set by KIRIM_LAYER_TYPE_INIT. */
     size_t size;
     /** Static; for people. */
     const char *name;
@@ -56,8 +56,8 @@ struct kirim_layer_type {
     void (*closed)(struct kirim_layer *layer, kirim_err why);
 };
 
-/** Starts a type, as KIRIM_HANDLER_INIT. */
-#define KIRIM_LAYER_TYPE_INIT sizeof(struct kirim_layer_type)
+/** Starts a type, as KIRIM_HANDLER_INIT; one that begins with another macro is refused. */
+#define KIRIM_LAYER_TYPE_INIT KIRIM_SIZE_OF_KIND(3, struct kirim_layer_type)
 
 /** A layer of a plan. */
 struct kirim_layer_plan {
@@ -82,6 +82,22 @@ struct kirim_stack_plan {
 #define KIRIM_STACK_PLAN_INIT                       \
     {                                               \
         sizeof(struct kirim_stack_plan), NULL, 0, 0 \
+    }
+
+/** Counters of a layer. */
+struct kirim_layer_stats {
+    uint32_t size;         /**< sizeof, set by KIRIM_LAYER_STATS_INIT. */
+    uint32_t ki_reserved;  /**< 0. */
+    uint64_t rx_datagrams; /**< That came to it from below. */
+    uint64_t tx_datagrams; /**< Of its kirim_layer_send(), those that were accepted; */
+    uint64_t tx_bytes;     /**< their bytes, its own header with them; */
+    uint64_t tx_refused;   /**< and those that were refused, for whatever reason. */
+};
+
+/** Initialises the structure for kirim_layer_read_stats(). */
+#define KIRIM_LAYER_STATS_INIT                                    \
+    {                                                             \
+        (uint32_t)sizeof(struct kirim_layer_stats), 0, 0, 0, 0, 0 \
     }
 
 KIRIM_BEGIN_DECLS
@@ -205,7 +221,9 @@ KIRIM_API size_t kirim_layer_payload_bytes_max(const struct kirim_layer *layer);
  * @param layer  Whose send it is.
  * @param msg    `peer` NULL on a session, or as kirim_session_send() permits.
  * @retval KIRIM_OK           Accepted.
- * @retval KIRIM_EMSGSIZE     More than kirim_layer_payload_bytes_max().
+ * @retval KIRIM_EMSGSIZE     More than kirim_layer_payload_bytes_max(), or than KIRIM_BUF_COUNT_MAX
+ * buffers: no layer below is asked.
+ * @retval KIRIM_EFAULT       A NULL where bytes were announced.
  * @retval KIRIM_ENOTCONN     The layer below is not ready.
  * @retval KIRIM_EWOULDBLOCK  No room: `writable` will be called.
  * @retval KIRIM_EINVAL       NULL, or `segment_bytes`.
@@ -240,6 +258,11 @@ KIRIM_API void kirim_layer_pass_failed(struct kirim_layer *layer, const struct k
 /** @brief Says that this layer owes nothing more: the one below drains, or the stack is closed with
  * KIRIM_OK. Outside of a drain nothing happens. Loop thread. */
 KIRIM_API void kirim_layer_finish_drain(struct kirim_layer *layer);
+
+/** @brief Copies the counters of a layer; as kirim_endpoint_read_stats(). What is lost between two
+ * layers is the difference of theirs. Loop thread. */
+KIRIM_API kirim_err kirim_layer_read_stats(const struct kirim_layer *layer,
+                                           struct kirim_layer_stats *out);
 
 /** @brief Arms a timer that ends with the stack; as kirim_endpoint_timer_arm(). */
 KIRIM_API kirim_err kirim_layer_timer_arm(struct kirim_layer *layer, struct kirim_timer *timer,

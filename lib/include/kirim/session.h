@@ -65,7 +65,7 @@ enum {
  * only, and of kirim_loop_close(); never nested.
  */
 struct kirim_session_handler {
-    /** sizeof, set by KIRIM_SESSION_HANDLER_INIT. */
+    /** Set by KIRIM_SESSION_HANDLER_INIT. */
     size_t size;
     /** Its datagrams of one batch, in order of arrival, at most 64. Lent until the return. Their
      * `peer` differs from kirim_session_peer() where the path may have changed.
@@ -85,8 +85,8 @@ struct kirim_session_handler {
     void (*closed)(struct kirim_session *session, int reason, void *user);
 };
 
-/** Starts a handler, as KIRIM_HANDLER_INIT. */
-#define KIRIM_SESSION_HANDLER_INIT sizeof(struct kirim_session_handler)
+/** Starts a handler, as KIRIM_HANDLER_INIT; one that begins with another macro is refused. */
+#define KIRIM_SESSION_HANDLER_INIT KIRIM_SIZE_OF_KIND(1, struct kirim_session_handler)
 
 /** What a session is to be; filled in by `admit`, and zeroed but for its size before. */
 struct kirim_admission {
@@ -99,7 +99,7 @@ struct kirim_admission {
 
 /** What a set tells its owner. Members may be NULL. */
 struct kirim_sessions_handler {
-    /** sizeof, set by KIRIM_SESSIONS_HANDLER_INIT. */
+    /** Set by KIRIM_SESSIONS_HANDLER_INIT. */
     size_t size;
     /** A datagram asks for a session (KIRIM_CLASS_ADMIT). KIRIM_OK admits it, anything else drops
      * it; kirim_sessions_answer() may tell the peer why, or send it a token. Asked only where the
@@ -118,8 +118,8 @@ struct kirim_sessions_handler {
     void (*closed)(struct kirim_sessions *set, void *user);
 };
 
-/** Starts a handler, as KIRIM_HANDLER_INIT. */
-#define KIRIM_SESSIONS_HANDLER_INIT sizeof(struct kirim_sessions_handler)
+/** Starts a handler, as KIRIM_HANDLER_INIT; one that begins with another macro is refused. */
+#define KIRIM_SESSIONS_HANDLER_INIT KIRIM_SIZE_OF_KIND(2, struct kirim_sessions_handler)
 
 /** What happens when a new session would pass a cap. */
 enum {
