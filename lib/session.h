@@ -115,6 +115,7 @@ struct kirim_sessions {
     struct kirim_session *blocked, **blocked_last; /* those that wait for the endpoint */
     uint64_t blocked_count;
     struct kirim_timer tell_timer;
+    struct ki_guard *guard;                   /* NULL: nobody asks for tokens */
     const struct kirim_datagram *answering;   /* what the running `admit` or `stateless` has */
     struct kirim_amplification answer_budget; /* what may be sent to it */
     uint64_t choice;                          /* counts random choices */
@@ -185,10 +186,24 @@ void ki_session_note_validated(struct kirim_session *s);
 void ki_session_tell_later(struct kirim_session *s);
 void ki_sessions_tell(struct kirim_sessions *set);
 
+/* ---- session_guard.c ------------------------------------------------------------------------- */
+
+/* Sets up what the options of a set ask for; after an error too ki_guard_close() is due. */
+kirim_err ki_guard_open(struct kirim_sessions *set, const struct kirim_sessions_options *options);
+void ki_guard_close(struct kirim_sessions *set);
+
+/* Whether who asks for a session may have one, as far as the guard is concerned; sets
+ * `*is_validated` for who has brought a token. Counts why not. */
+bool ki_guard_lets_in(struct kirim_sessions *set, const struct kirim_datagram *d,
+                      uint32_t *is_validated);
+
 /* ---- session_rx.c ---------------------------------------------------------------------------- */
 
 /* The local address that a datagram was sent to, if answers can leave from it; or none. */
 struct kirim_addr ki_local_of(const struct kirim_datagram *d);
+
+/* Whom kirim_sessions_answer() may answer from here on, within the bound; NULL: nobody. */
+void ki_sessions_let_answer(struct kirim_sessions *set, const struct kirim_datagram *d);
 
 /* The endpoint's `received`. */
 void ki_sessions_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user);

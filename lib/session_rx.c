@@ -44,8 +44,7 @@ static void classify(struct kirim_sessions *set, const struct kirim_datagram *d,
     ki_map_prefetch(&set->keys, out->hash);
 }
 
-/* Whom kirim_sessions_answer() may answer from here on, and with how much. */
-static void let_answer(struct kirim_sessions *set, const struct kirim_datagram *d)
+void ki_sessions_let_answer(struct kirim_sessions *set, const struct kirim_datagram *d)
 {
     set->answering = d;
     set->answer_budget = (struct kirim_amplification){ .received_bytes = d != NULL ? d->bytes : 0,
@@ -60,9 +59,9 @@ static void hand_to_nobody(struct kirim_sessions *set, const struct kirim_datagr
         return;
     }
     set->stats.rx_stateless++;
-    let_answer(set, d);
+    ki_sessions_let_answer(set, d);
     set->handler.stateless(set, d, set->user);
-    let_answer(set, NULL);
+    ki_sessions_let_answer(set, NULL);
 }
 
 struct kirim_addr ki_local_of(const struct kirim_datagram *d)
@@ -81,10 +80,13 @@ static struct kirim_session *admit(struct kirim_sessions *set, const struct kiri
     if (!ki_session_may_begin(set, &d->peer)) {
         return NULL;
     }
+    if (set->guard != NULL && !ki_guard_lets_in(set, d, &admission.is_validated)) {
+        return NULL;
+    }
     if (set->handler.admit != NULL) {
-        let_answer(set, d);
+        ki_sessions_let_answer(set, d);
         const kirim_err err = set->handler.admit(set, d, &admission, set->user);
-        let_answer(set, NULL);
+        ki_sessions_let_answer(set, NULL);
         if (err != KIRIM_OK) {
             set->stats.refused++;
             return NULL;

@@ -143,6 +143,10 @@ kirim_err kirim_sessions_open(struct kirim_loop *loop, const struct kirim_sessio
         err = KIRIM_EINVAL;
         goto fail;
     }
+    err = ki_guard_open(set, &o);
+    if (err < 0) {
+        goto fail;
+    }
     err = kirim_loop_random(loop, set->hash_key, sizeof set->hash_key);
     if (err < 0) {
         goto fail;
@@ -157,6 +161,7 @@ kirim_err kirim_sessions_open(struct kirim_loop *loop, const struct kirim_sessio
     *out = set;
     return KIRIM_OK;
 fail:
+    ki_guard_close(set);
     ki_free(loop, set, sizeof *set);
     return err;
 }
@@ -208,6 +213,7 @@ static void closed(struct kirim_endpoint *ep, void *user)
     ki_map_fini(&set->keys);
     ki_map_fini(&set->prefixes);
     ki_places_free(set);
+    ki_guard_close(set);
     ki_free(set->loop, set, sizeof *set);
 }
 

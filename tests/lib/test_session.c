@@ -305,6 +305,62 @@ START_TEST(who_is_not_validated_has_less_time)
 }
 END_TEST
 
+/* A peer whose handshake is not answered asks again after 1, 2, 4 ... seconds. Returns how often it
+ * was heard in one session. */
+static size_t hear_handshake(struct kit *k, unsigned n)
+{
+    enum { ASKED_COUNT = 6 };
+    const size_t index = k->peer_count;
+    uint64_t gap_ns = UINT64_C(1000000000);
+    kit_arrive(k, n, 0);
+    ks_turn(&k->t);
+    for (uint32_t i = 1; i < ASKED_COUNT; i++) {
+        k->s->now_ns += gap_ns;
+        gap_ns *= 2;
+        ks_turn(&k->t); /* silence is noticed before the next datagram */
+        kit_arrive(k, n, i);
+        ks_turn(&k->t);
+    }
+    return k->peers[index].number_count;
+}
+
+START_TEST(silence_between_two_attempts_of_a_handshake)
+{
+    struct kit *k = kit_opened();
+    KS_EQ(5, hear_handshake(k, 1)); /* 8 s are borne, 16 s are not, unless the options say so */
+    KS_EQ(KIRIM_SESSION_IDLE, k->peers[0].reason);
+    kit_close(k);
+    k = kit_new();
+    k->options.unvalidated_idle_ns = UINT64_C(20000000000);
+    kit_open(k);
+    KS_EQ(6, hear_handshake(k, 1));
+    kit_close(k);
+    k = kit_new();
+    k->is_validating = true; /* as after a token: 60 s */
+    kit_open(k);
+    KS_EQ(6, hear_handshake(k, 1));
+    kit_close(k);
+}
+END_TEST
+
+START_TEST(what_this_side_sends_does_not_break_the_silence)
+{
+    struct kit *k = kit_opened();
+    struct kirim_session *s = NULL;
+    const struct kirim_addr peer = kit_addr(3);
+    KS_OK(kirim_session_open(k->set, &peer, NULL, 0, NULL, &s));
+    for (unsigned i = 0; i < 6; i++) {
+        KS_OK(kirim_session_send_bytes(s, "hello", 5));
+        k->s->now_ns += UINT64_C(10000000000);
+        ks_turn(&k->t);
+    }
+    ks_turn(&k->t);
+    KS_EQ(KIRIM_SESSION_IDLE,
+          k->peers[0].reason); /* a handshake that is tried for longer: idle_ns */
+    kit_close(k);
+}
+END_TEST
+
 /* ---- refusals -------------------------------------------------------------------------------- */
 
 START_TEST(options_are_checked)
@@ -432,6 +488,8 @@ int main(void)
     tcase_add_test(tcase, timers_of_a_session_end_with_it);
     tcase_add_test(tcase, session_of_this_side_may_have_a_handler_of_its_own);
     tcase_add_test(tcase, silence_ends_a_session);
+    tcase_add_test(tcase, silence_between_two_attempts_of_a_handshake);
+    tcase_add_test(tcase, what_this_side_sends_does_not_break_the_silence);
     tcase_add_test(tcase, who_is_not_validated_has_less_time);
     tcase_add_test(tcase, options_are_checked);
     tcase_add_test(tcase, handlers_that_were_mixed_up_are_refused);

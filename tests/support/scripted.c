@@ -109,7 +109,7 @@ static kirim_err on_random(struct ki_reactor *r, void *out, size_t bytes)
     struct script *s = script_of(r);
     script_enter(s, 0);
     KS_CHECK(out != NULL && bytes > 0);
-    ks_fill(out, bytes, 7);
+    ks_fill(out, bytes, s->random_seed);
     script_leave(s);
     return s->random_err;
 }
@@ -286,6 +286,7 @@ struct script *script_new(struct ks *t, uint32_t caps)
     s->t = t;
     s->caps = caps | CAPS_ALWAYS;
     s->now_ns = KS_SECOND_NS;
+    s->random_seed = 7;
     s->slot_count = SLOT_COUNT;
     KS_EQ(0, pthread_mutex_init(&s->lock, NULL));
     KS_EQ(0, pthread_cond_init(&s->woken, NULL));

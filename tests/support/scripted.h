@@ -131,7 +131,8 @@ struct script {
     /* what it plays */
     uint32_t caps; /* before the loop is opened */
     uint64_t now_ns;
-    uint32_t slot_count; /* datagrams that may be lent at the same time */
+    uint32_t random_seed; /* of the bytes that are said to be random; the same in every call */
+    uint32_t slot_count;  /* datagrams that may be lent at the same time */
     kirim_err open_err, port_open_err, wait_err, random_err, watch_err;
     bool is_patient; /* a wait without a limit waits for a wake, else it ends the test */
     bool is_traced;

@@ -13,7 +13,9 @@
 #define KIRIM_SESSION_H
 
 #include <kirim/endpoint.h>
+#include <kirim/limiter.h>
 #include <kirim/timer.h>
+#include <kirim/token.h>
 
 struct kirim_sessions;
 struct kirim_session;
@@ -102,8 +104,9 @@ struct kirim_sessions_handler {
     /** Set by KIRIM_SESSIONS_HANDLER_INIT. */
     size_t size;
     /** A datagram asks for a session (KIRIM_CLASS_ADMIT). KIRIM_OK admits it, anything else drops
-     * it; kirim_sessions_answer() may tell the peer why, or send it a token. Asked only where the
-     * caps leave room or make it. NULL: everybody is admitted, and not validated. */
+     * it; kirim_sessions_answer() may tell the peer why. Asked only where the caps leave room or
+     * make it, and of whom the set's guard lets in. NULL: everybody is admitted, and not validated.
+     */
     kirim_err (*admit)(struct kirim_sessions *set, const struct kirim_datagram *datagram,
                        struct kirim_admission *out, void *user);
     /** A datagram that belongs to no session. kirim_sessions_answer() answers it. NULL: dropped. */
@@ -120,6 +123,78 @@ struct kirim_sessions_handler {
 
 /** Starts a handler, as KIRIM_HANDLER_INIT; one that begins with another macro is refused. */
 #define KIRIM_SESSIONS_HANDLER_INIT KIRIM_SIZE_OF_KIND(2, struct kirim_sessions_handler)
+
+/** Bounds of a guard's answers. */
+enum {
+    KIRIM_GUARD_HEAD_BYTES_MAX = 64,   /**< Of `retry_head`. */
+    KIRIM_GUARD_ANSWER_BYTES_MAX = 512 /**< Of what `write_retry` writes. */
+};
+
+/** What a guard does. */
+enum {
+    /** Who asks for a session must bring a token that was sent to his address. */
+    KIRIM_GUARD_TOKENS = 1,
+    /** Of each prefix only so many may ask in a second. Who brings a good token is not counted. */
+    KIRIM_GUARD_RATE = 2
+};
+
+/** Where the token of a datagram is; zeroed before the question. */
+struct kirim_token_place {
+    const uint8_t *token; /**< In the datagram; NULL: it brings none. */
+    const uint8_t
+        *context;           /**< What of the datagram a token is bound to, beside the peer's address
+                               and port: the same bytes with the token and without it. NULL: nothing. */
+    uint32_t token_bytes;   /**< Of `token`. */
+    uint32_t context_bytes; /**< Of `context`. */
+};
+
+/**
+ * @brief Who is let in to a set, before its `admit` is asked; start from KIRIM_GUARD_OPTIONS_INIT.
+ *
+ * Of who asks for a session (KIRIM_CLASS_ADMIT) a good token makes him validated, and `admit` finds
+ * `is_validated` set. Without one he is judged by the rate of his prefix, and answered with a token
+ * (kirim/token.h) under keys that the set draws and renews; nothing is kept of him but a bucket of
+ * his prefix. The prefixes are those of the set's options.
+ */
+struct kirim_guard_options {
+    /** sizeof, set by the INIT macro. */
+    size_t size;
+    /** Finds the token of a datagram; pure, as a classifier. NULL: the last KIRIM_TOKEN_BYTES(0)
+     * bytes of a datagram are it, whatever they are, and it is bound to the address alone. */
+    void (*find_token)(const struct kirim_datagram *datagram, struct kirim_token_place *out,
+                       void *user);
+    /** Writes the answer that brings a token, at most KIRIM_GUARD_ANSWER_BYTES_MAX bytes at `out`,
+     * and returns its bytes; 0: none. NULL: `retry_head`, and the token behind it. */
+    size_t (*write_retry)(const struct kirim_datagram *datagram, const uint8_t *token,
+                          size_t token_bytes, uint8_t *out, void *user);
+    /** What stands in front of the token in the answer; copied. NULL: nothing. */
+    const void *retry_head;
+    /** Bytes of it. */
+    uint32_t retry_head_bytes;
+    /** KIRIM_GUARD_... 0: all of them. */
+    uint32_t flags;
+    /** Tokens are asked for while so many sessions or more are not validated, and of those over
+     * the rate. 0: always. */
+    uint32_t token_from_count;
+    /** How long a token is good, in seconds. 0: 30. */
+    uint32_t token_lifetime_s;
+    /** How long tokens are made with one key, in seconds; at least a token's lifetime. 0: an hour,
+     * or that lifetime if it is longer. */
+    uint32_t key_lifetime_s;
+    /** Prefixes that are remembered: a multiple of KIRIM_LIMITER_WAYS, 32 bytes each. 0: 1,024. */
+    uint32_t slot_count;
+    /** How often each prefix may ask. Both 0: 100 a second, 100 at once. */
+    struct kirim_rate rate;
+};
+
+/** Initialises options: tokens and rate, defaults everywhere, answers that are a bare token. */
+#define KIRIM_GUARD_OPTIONS_INIT                                                \
+    {                                                                           \
+        sizeof(struct kirim_guard_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, \
+        {                                                                       \
+            0, 0                                                                \
+        }                                                                       \
+    }
 
 /** What happens when a new session would pass a cap. */
 enum {
@@ -169,17 +244,23 @@ struct kirim_sessions_options {
     /** What may be sent to an address that was not validated, as a multiple of what came from it.
      * 0: 3. */
     uint32_t amplification;
-    /** A session without arrivals for so long ends. 0: 60 s; KIRIM_NEVER: it does not. */
+    /** A session without arrivals for so long ends; what this side sends does not count. 0: 60 s;
+     * KIRIM_NEVER: it does not. More than a handshake takes that this side begins and nobody
+     * answers, if that is to end it by itself. */
     uint64_t idle_ns;
-    /** The same, of one that is not validated. 0: 10 s, or `idle_ns` if that is less. */
+    /** The same, of one that is not validated. 0: 10 s, or `idle_ns` if that is less. More than the
+     * longest pause between two attempts of a peer's handshake: of pauses that begin with 1 s and
+     * double, four are shorter than 10 s, and after the fifth a new session begins. */
     uint64_t unvalidated_idle_ns;
+    /** NULL: nobody stands before `admit`. Read during the call. */
+    const struct kirim_guard_options *guard;
 };
 
 /** Initialises options: no endpoint, defaults everywhere. */
 #define KIRIM_SESSIONS_OPTIONS_INIT                                                               \
     {                                                                                             \
         sizeof(struct kirim_sessions_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0                                                                         \
+            0, 0, 0, 0, 0, NULL                                                                   \
     }
 
 /** Counters of a set. */
@@ -200,12 +281,19 @@ struct kirim_sessions_stats {
     uint64_t refused_memory;    /**< or no memory. */
     uint64_t tx_limited;        /**< Sends refused as the peer is not validated. */
     uint64_t paths_accepted;    /**< Changes of a peer's address. */
+    uint64_t tokens_good;       /**< Of the guard: tokens that were right, */
+    uint64_t tokens_late;       /**< those that were, but too long ago, */
+    uint64_t tokens_bad;        /**< and those that were never given to who brought them. */
+    uint64_t refused_token;     /**< Datagrams that were answered with a token, */
+    uint64_t refused_short;     /**< that were too short for that, or found the queue full, */
+    uint64_t refused_rate;      /**< and of prefixes that ask too often. */
 };
 
 /** Initialises the structure for kirim_sessions_read_stats(). */
-#define KIRIM_SESSIONS_STATS_INIT                                                                  \
-    {                                                                                              \
-        (uint32_t)sizeof(struct kirim_sessions_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define KIRIM_SESSIONS_STATS_INIT                                                                \
+    {                                                                                            \
+        (uint32_t)sizeof(struct kirim_sessions_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0, 0                                                                  \
     }
 
 /** Counters of one session. */
