@@ -202,11 +202,9 @@ kirim_err kirim_session_reply(struct kirim_session *session, const struct kirim_
 {
     kirim_err err = KIRIM_OK;
     size_t done = 0;
-    if (session == NULL) {
-        err = KIRIM_EINVAL;
-    } else if (session->state != KI_SESSION_OPEN) {
+    if (session != NULL && session->state != KI_SESSION_OPEN) {
         err = KIRIM_ECLOSED;
-    } else if (!are_handed(session, datagram, count)) {
+    } else if (session == NULL || !are_handed(session, datagram, count)) {
         err = KIRIM_EINVAL;
     }
     while (err == KIRIM_OK && done < count) {

@@ -140,10 +140,11 @@ enum {
 
 /** Where the token of a datagram is; zeroed before the question. */
 struct kirim_token_place {
-    const uint8_t *token; /**< In the datagram; NULL: it brings none. */
-    const uint8_t
-        *context;           /**< What of the datagram a token is bound to, beside the peer's address
-                               and port: the same bytes with the token and without it. NULL: nothing. */
+    /** In the datagram; NULL: it brings none. */
+    const uint8_t *token;
+    /** What of the datagram a token is bound to, beside the peer's address and port: the same bytes
+     * with the token and without it. NULL: nothing. */
+    const uint8_t *context;
     uint32_t token_bytes;   /**< Of `token`. */
     uint32_t context_bytes; /**< Of `context`. */
 };
