@@ -36,7 +36,7 @@ SHARED_SUITES = {
     "lib/layer": ("lib_layer",),
     "lib/map": ("lib_map",),
     "lib/session": ("lib_session", "lib_session_key", "lib_session_limit", "lib_session_end",
-                    "lib_session_model"),
+                    "lib_session_model", "lib_session_guard", "lib_session_reply"),
     "lib/stack": ("lib_layer",),
     "lib/train": ("lib_train",),
 }
