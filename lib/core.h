@@ -407,28 +407,8 @@ static inline bool ki_remote_take_stop(struct kirim_remote *remote)
 /* Copies a gather list into one piece. */
 void ki_bufs_copy(unsigned char *to, const struct kirim_buf *buf, size_t count);
 
-/* Adds up a gather list; SIZE_MAX: more than any datagram has. */
-static inline kirim_err ki_check_bufs(const struct kirim_msg *msg, size_t *bytes)
-{
-    if (msg->buf == NULL && msg->buf_count > 0) {
-        return KIRIM_EFAULT;
-    }
-    if (msg->buf_count > KIRIM_BUF_COUNT_MAX) {
-        return KIRIM_EMSGSIZE;
-    }
-    size_t sum = 0;
-    bool is_too_long = false;
-    for (size_t i = 0; i < msg->buf_count; i++) {
-        const struct kirim_buf *b = &msg->buf[i];
-        if (b->data == NULL && b->bytes > 0) {
-            return KIRIM_EFAULT;
-        }
-        is_too_long = is_too_long || b->bytes > KIRIM_PAYLOAD_IPV6_BYTES_MAX;
-        sum += b->bytes; /* cannot wrap: 1,024 times what one may have, or it is too long anyway */
-    }
-    *bytes = is_too_long ? SIZE_MAX : sum;
-    return KIRIM_OK;
-}
+/* Adds up a gather list; SIZE_MAX: more than any datagram has (send.c). */
+kirim_err ki_check_bufs(const struct kirim_msg *msg, size_t *bytes);
 
 /* The local address that a datagram was sent to, if answers can leave from it; else NULL. */
 static inline const struct kirim_addr *ki_answering_addr(const struct kirim_datagram *d)

@@ -54,6 +54,28 @@ static inline kirim_err check_peer(const struct kirim_endpoint *ep, const struct
     return bytes > payload_bytes_max(kirim_addr_family(peer)) ? KIRIM_EMSGSIZE : KIRIM_OK;
 }
 
+kirim_err ki_check_bufs(const struct kirim_msg *msg, size_t *bytes)
+{
+    if (msg->buf == NULL && msg->buf_count > 0) {
+        return KIRIM_EFAULT;
+    }
+    if (msg->buf_count > KIRIM_BUF_COUNT_MAX) {
+        return KIRIM_EMSGSIZE;
+    }
+    size_t sum = 0;
+    bool is_too_long = false;
+    for (size_t i = 0; i < msg->buf_count; i++) {
+        const struct kirim_buf *b = &msg->buf[i];
+        if (b->data == NULL && b->bytes > 0) {
+            return KIRIM_EFAULT;
+        }
+        is_too_long = is_too_long || b->bytes > KIRIM_PAYLOAD_IPV6_BYTES_MAX;
+        sum += b->bytes; /* cannot wrap: 1,024 times what one may have, or it is too long anyway */
+    }
+    *bytes = is_too_long ? SIZE_MAX : sum;
+    return KIRIM_OK;
+}
+
 static kirim_err check_control(const struct kirim_endpoint *ep, const struct kirim_control *c,
                                const struct kirim_addr *peer)
 {
