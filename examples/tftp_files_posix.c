@@ -230,6 +230,9 @@ static kirim_err write_file(void *user, void *opened, const void *data, size_t b
     (void)user;
     while (used < bytes) {
         const ssize_t count = write(file->descriptor, (const char *)data + used, bytes - used);
+        if (count == 0) {
+            return KIRIM_TFTP_EFULL;
+        }
         if (count < 0 && errno != EINTR) {
             return err_of(errno);
         }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * tftp_files.h for Windows. Names have passed kirim_tftp_path_check(), so none is a device, a drive
- * or a stream; a directory or file that is a reparse point (a link, a junction) is refused. Unlike
- * on Linux the directories are looked at by their paths, so whoever may replace them while a file
- * is opened can lead it out: serve what only you may change. Sources: CreateFileW, MoveFileExW,
- * GetFileInformationByHandle, GetDiskFreeSpaceExW.
+ * or a stream. Each directory of a name is opened, refused if it is a reparse point (a link, a
+ * junction), and held open as long as the file, not shared for deletion: nobody can put something
+ * else in its place meanwhile. Names are UTF-8. Sources: CreateFileW, MoveFileExW,
+ * GetFileInformationByHandle, GetDiskFreeSpaceExW, MultiByteToWideChar.
  */
 #include "tftp_files.h"
 
@@ -15,13 +15,17 @@
 
 #include <windows.h>
 
-enum { PATH_BYTES = 2048 };
+#include <tftp/path.h>
+
+enum { PATH_UNITS = 2048, NUMBERS_BYTES = 32 };
 
 struct file {
     HANDLE handle;
+    HANDLE directory[KIRIM_TFTP_COMPONENT_COUNT_MAX];
+    size_t directory_count;
     bool is_new;
-    wchar_t path[PATH_BYTES];
-    wchar_t unfinished[PATH_BYTES];
+    wchar_t path[PATH_UNITS];
+    wchar_t unfinished[PATH_UNITS];
 };
 
 static kirim_err err_of(DWORD code)
@@ -52,55 +56,84 @@ static kirim_err err_of(DWORD code)
     }
 }
 
-/* Whether the first `bytes` of a name are a directory in the root, and no link. */
-static kirim_err check_directory(const struct tftp_files *files, const char *name, size_t bytes)
+/* The user's own words may also be in the code page of the system. */
+static int widen_root(const char *root, wchar_t *out, int units)
 {
-    char path[PATH_BYTES];
-    wchar_t wide[PATH_BYTES];
-    (void)snprintf(path, sizeof path, "%s\\%.*s", files->path, (int)bytes, name);
-    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, PATH_BYTES) == 0) {
+    const int count = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, root, -1, out, units);
+    return count > 0 ? count : MultiByteToWideChar(CP_ACP, 0, root, -1, out, units);
+}
+
+/* The path of the first `bytes` of a name in the root; false: there is no such path. */
+static bool make_path(const struct tftp_files *files, const char *name, size_t bytes,
+                      wchar_t path[PATH_UNITS])
+{
+    const int root = widen_root(files->path, path, PATH_UNITS - 1);
+    if (root == 0) {
+        return false;
+    }
+    path[root - 1] = L'\\';
+    const int count = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, (int)bytes,
+                                          path + root, PATH_UNITS - 1 - root);
+    path[root + count] = L'\0';
+    return count > 0;
+}
+
+/* Holds the directory that the first `bytes` of a name are. Who holds it without any right to read
+ * it would not keep others from renaming it. */
+static kirim_err hold_directory(const struct tftp_files *files, const char *name, size_t bytes,
+                                struct file *file)
+{
+    const DWORD wanted = FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT;
+    BY_HANDLE_FILE_INFORMATION info;
+    wchar_t path[PATH_UNITS];
+    if (file->directory_count == KIRIM_TFTP_COMPONENT_COUNT_MAX ||
+        !make_path(files, name, bytes, path)) {
         return KIRIM_EACCES;
     }
-    const DWORD attributes = GetFileAttributesW(wide);
-    if (attributes == INVALID_FILE_ATTRIBUTES) {
+    const HANDLE handle =
+        CreateFileW(path, FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                    OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
         return err_of(GetLastError());
     }
-    const bool is_plain = (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0 &&
-                          (attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0;
-    return is_plain ? KIRIM_OK : KIRIM_EACCES;
+    file->directory[file->directory_count++] = handle;
+    if (!GetFileInformationByHandle(handle, &info)) {
+        return err_of(GetLastError());
+    }
+    return (info.dwFileAttributes & wanted) == FILE_ATTRIBUTE_DIRECTORY ? KIRIM_OK : KIRIM_EACCES;
 }
 
 /* The path of a name, and that of an unfinished file beside it. */
 static kirim_err make_paths(struct tftp_files *files, const char *name, struct file *file)
 {
-    char path[PATH_BYTES];
+    char unfinished[KIRIM_TFTP_PATH_BYTES_MAX + sizeof TFTP_FILES_UNFINISHED + NUMBERS_BYTES];
     const char *last = name;
     for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(last, '/')) {
-        const kirim_err err = check_directory(files, name, (size_t)(slash - name));
+        const kirim_err err = hold_directory(files, name, (size_t)(slash - name), file);
         if (err < 0) {
             return err;
         }
         last = slash + 1;
     }
-    if (strncmp(last, TFTP_FILES_UNFINISHED, strlen(TFTP_FILES_UNFINISHED)) == 0) {
+    if (_strnicmp(last, TFTP_FILES_UNFINISHED, strlen(TFTP_FILES_UNFINISHED)) == 0) {
         return KIRIM_ENOENT;
     }
-    (void)snprintf(path, sizeof path, "%s\\%s", files->path, name);
-    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, file->path, PATH_BYTES) == 0) {
-        return KIRIM_EACCES;
-    }
-    (void)snprintf(path, sizeof path, "%s\\%.*s" TFTP_FILES_UNFINISHED "%lu-%" PRIu32, files->path,
-                   (int)(last - name), name, (unsigned long)GetCurrentProcessId(),
-                   files->file_number++);
-    return MultiByteToWideChar(CP_UTF8, 0, path, -1, file->unfinished, PATH_BYTES) == 0
-               ? KIRIM_EACCES
-               : KIRIM_OK;
+    const int bytes = snprintf(unfinished, sizeof unfinished,
+                               "%.*s" TFTP_FILES_UNFINISHED "%lu-%" PRIu32, (int)(last - name),
+                               name, (unsigned long)GetCurrentProcessId(), files->file_number++);
+    const bool is_whole = bytes > 0 && (size_t)bytes < sizeof unfinished &&
+                          make_path(files, name, strlen(name), file->path) &&
+                          make_path(files, unfinished, (size_t)bytes, file->unfinished);
+    return is_whole ? KIRIM_OK : KIRIM_EACCES;
 }
 
 static void free_file(struct file *file)
 {
     if (file->handle != INVALID_HANDLE_VALUE) {
         (void)CloseHandle(file->handle);
+    }
+    while (file->directory_count > 0) {
+        (void)CloseHandle(file->directory[--file->directory_count]);
     }
     free(file);
 }
@@ -159,6 +192,7 @@ static kirim_err check_place(const struct tftp_files *files, const struct file *
 {
     const DWORD attributes = GetFileAttributesW(file->path);
     ULARGE_INTEGER space;
+    wchar_t root[PATH_UNITS];
     if (attributes != INVALID_FILE_ATTRIBUTES) {
         if ((attributes & (FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DIRECTORY)) != 0) {
             return KIRIM_EACCES;
@@ -167,8 +201,8 @@ static kirim_err check_place(const struct tftp_files *files, const struct file *
             return KIRIM_EEXIST;
         }
     }
-    if (bytes != KIRIM_NEVER && GetDiskFreeSpaceExA(files->path, &space, NULL, NULL) &&
-        bytes > space.QuadPart) {
+    if (bytes != KIRIM_NEVER && widen_root(files->path, root, PATH_UNITS) > 0 &&
+        GetDiskFreeSpaceExW(root, &space, NULL, NULL) && bytes > space.QuadPart) {
         return KIRIM_TFTP_EFULL;
     }
     return KIRIM_OK;
@@ -263,7 +297,11 @@ bool tftp_files_open(struct tftp_files *files, const char *path)
     *files = (struct tftp_files){ .path = path };
     files->storage = (struct kirim_tftp_storage){ files,      open_read,   open_write,  read_file,
                                                   write_file, commit_file, discard_file };
-    const DWORD attributes = GetFileAttributesA(path);
+    wchar_t wide[PATH_UNITS];
+    if (widen_root(path, wide, PATH_UNITS) == 0) {
+        return false;
+    }
+    const DWORD attributes = GetFileAttributesW(wide);
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 

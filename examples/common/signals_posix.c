@@ -28,12 +28,21 @@ static void on_signal(int signal_number)
     errno = saved_errno;
 }
 
+/* The terminal has gone; who was told not to care (nohup) does not. */
+static bool catch_hangup(const struct sigaction *action)
+{
+    struct sigaction old;
+    return sigaction(SIGHUP, NULL, &old) == 0 &&
+           (old.sa_handler == SIG_IGN || sigaction(SIGHUP, action, NULL) == 0);
+}
+
 bool stop_catch(struct kirim_loop *loop)
 {
     struct sigaction action = { .sa_handler = on_signal };
     stop_release();
     atomic_store(&stop_remote, kirim_loop_remote(loop));
-    return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0;
+    return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
+           catch_hangup(&action);
 }
 
 void stop_release(void)

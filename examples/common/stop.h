@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ends a loop's run when the user asks for it: SIGINT or SIGTERM, on Windows Ctrl-C, Ctrl-Break or
- * the closing of the console. One loop at a time; signals_posix.c and signals_windows.c.
+ * Ends a loop's run when the user asks for it: SIGINT, SIGTERM or SIGHUP, on Windows Ctrl-C,
+ * Ctrl-Break or the closing of the console. One loop at a time; signals_posix.c and
+ * signals_windows.c.
  */
 #ifndef EXAMPLES_COMMON_STOP_H
 #define EXAMPLES_COMMON_STOP_H
