@@ -18,18 +18,23 @@
 
 enum {
     RECEIVE_BUFFER_BYTES = 1 << 20, /* for bursts of requests; the system may give less */
-    TRANSFER_COUNT_MAX = 65536
+    TRANSFER_COUNT_MAX = 65536,
+    LIMITER_SLOT_COUNT = 1024, /* prefixes that are told apart within a second */
+    RATE_MAX = 1000000
 };
 
 struct daemon {
     struct cli cli;
     const char *root;
     bool is_writable, is_overwriting, is_fragmenting, is_logging;
-    uint64_t transfer_count_max, upload_bytes_max, blksize_max, windowsize_max;
+    uint64_t transfer_count_max, prefix_count_max, rate, upload_bytes_max, blksize_max,
+        windowsize_max;
     struct kirim_loop *loop;
     struct report report;
     struct tftp_files files;
     struct kirim_tftp_server server;
+    struct kirim_limiter limiter;
+    struct kirim_limiter_slot slots[LIMITER_SLOT_COUNT];
     struct kirim_tftp_service service[CLI_LISTEN_MAX];
     size_t service_count;
 };
@@ -65,6 +70,8 @@ static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     kirim_tftp_service_init(service, &d->server);
     service->transfer_count_max = (uint32_t)d->transfer_count_max;
+    service->prefix_count_max = (uint32_t)d->prefix_count_max;
+    service->limiter = d->rate != 0 ? &d->limiter : NULL;
     service->is_fragmenting = d->is_fragmenting;
     service->ended = on_ended;
     service->user = d;
@@ -94,6 +101,7 @@ static void print_counters(const struct daemon *d)
         sum.refused += stats->refused;
         sum.duplicates += stats->duplicates;
         sum.dropped += stats->dropped;
+        sum.limited += stats->limited;
         sum.forged += stats->forged;
         sum.strangers += stats->strangers;
         sum.done += stats->done;
@@ -103,10 +111,21 @@ static void print_counters(const struct daemon *d)
     }
     cli_say(&d->cli,
             "tftp accepted=%" PRIu64 " refused=%" PRIu64 " duplicates=%" PRIu64 " dropped=%" PRIu64
-            " forged=%" PRIu64 " strangers=%" PRIu64 " done=%" PRIu64 " failed=%" PRIu64
-            " sent_bytes=%" PRIu64 " received_bytes=%" PRIu64,
-            sum.accepted, sum.refused, sum.duplicates, sum.dropped, sum.forged, sum.strangers,
-            sum.done, sum.failed, sum.sent_bytes, sum.received_bytes);
+            " limited=%" PRIu64 " forged=%" PRIu64 " strangers=%" PRIu64 " done=%" PRIu64
+            " failed=%" PRIu64 " sent_bytes=%" PRIu64 " received_bytes=%" PRIu64,
+            sum.accepted, sum.refused, sum.duplicates, sum.dropped, sum.limited, sum.forged,
+            sum.strangers, sum.done, sum.failed, sum.sent_bytes, sum.received_bytes);
+}
+
+/* As many at once as in a second. */
+static kirim_err start_limiter(struct daemon *d)
+{
+    struct kirim_limiter_options options = KIRIM_LIMITER_OPTIONS_INIT;
+    const kirim_err err = kirim_loop_random(d->loop, options.key, sizeof options.key);
+    options.rate = (struct kirim_rate){ (uint32_t)d->rate, (uint32_t)d->rate };
+    options.slots = d->slots;
+    options.slot_count = LIMITER_SLOT_COUNT;
+    return err < 0 ? err : kirim_limiter_init(&d->limiter, &options);
 }
 
 static int serve(struct daemon *d, bool is_default)
@@ -116,14 +135,18 @@ static int serve(struct daemon *d, bool is_default)
     if (!stop_catch(d->loop)) {
         return cli_fail(cli, KIRIM_ESYSTEM, "signals");
     }
+    kirim_err err = start_limiter(d);
+    if (err < 0) {
+        return cli_fail(cli, err, "random numbers");
+    }
     for (size_t i = 0; i < cli->listen_count; i++) {
-        const kirim_err err = listen_on(d, &cli->listen[i]);
+        err = listen_on(d, &cli->listen[i]);
         /* A host without IPv6 is served over IPv4, unless the user named the address. */
         if (err < 0 && !(is_default && err == KIRIM_EAFNOSUPPORT)) {
             return CLI_FAILURE;
         }
     }
-    const kirim_err err = kirim_loop_run(d->loop);
+    err = kirim_loop_run(d->loop);
     report_end(&d->report);
     for (size_t i = 0; i < d->service_count; i++) {
         kirim_tftp_service_close(&d->service[i]); /* those under way are told */
@@ -155,6 +178,17 @@ static void parse_options(struct daemon *d, int argc, char **argv)
           .number_min = 1,
           .number_max = TRANSFER_COUNT_MAX,
           .help = "so many transfers at once for each --listen; default: 1024" },
+        { .name = "--prefix-transfers-max",
+          .value = "N",
+          .number = &d->prefix_count_max,
+          .number_max = TRANSFER_COUNT_MAX,
+          .help = "of these, from one IPv4 /24 or IPv6 /56; 0: no cap; default: 512" },
+        { .name = "--prefix-rate",
+          .value = "N",
+          .number = &d->rate,
+          .number_min = 1,
+          .number_max = RATE_MAX,
+          .help = "hear no more requests a second from there; default: all" },
         { .name = "--blksize-max",
           .value = "N",
           .number = &d->blksize_max,
@@ -182,6 +216,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
         .option_count = sizeof options / sizeof options[0],
     };
     d->transfer_count_max = KIRIM_TFTP_TRANSFER_COUNT;
+    d->prefix_count_max = KIRIM_TFTP_PREFIX_COUNT;
     d->upload_bytes_max = KIRIM_NEVER;
     d->blksize_max = d->server.blksize_max;
     d->windowsize_max = d->server.windowsize_max;

@@ -180,10 +180,10 @@ static kirim_err read_body(struct kirim_tftp_span rest, struct kirim_tftp_packet
     out->code = out->block;
     rest.data += 2;
     rest.bytes -= 2;
-    if (out->kind == KIRIM_TFTP_DATA) {
+    /* Some leave the zero of an ERROR away; its text is for people only. */
+    if (out->kind == KIRIM_TFTP_DATA ||
+        (out->kind == KIRIM_TFTP_ERROR && !take_text(&rest, &out->data))) {
         out->data = rest;
-    } else if (out->kind == KIRIM_TFTP_ERROR && !take_text(&rest, &out->data)) {
-        out->data = rest; /* some leave the zero away; the text is for people only */
     }
     return KIRIM_OK;
 }

@@ -49,7 +49,7 @@ void ki_tftp_receiver_note_ack(struct kirim_tftp_transfer *t, uint64_t now_ns)
 /* Until then the last ACK is repeated for those who have not heard it. */
 static void linger(struct kirim_tftp_transfer *t, uint64_t now_ns)
 {
-    uint64_t wait_ns = 4 * t->retry.delay_ns;
+    uint64_t wait_ns = 4 * t->rtt.timeout_ns;
     wait_ns = wait_ns < linger_ns_min ? linger_ns_min : wait_ns;
     wait_ns = wait_ns > linger_ns_max ? linger_ns_max : wait_ns;
     wait_ns = t->linger_ns != 0 ? t->linger_ns : wait_ns;
@@ -106,7 +106,7 @@ static void take_block(struct kirim_tftp_transfer *t, struct kirim_tftp_span dat
         return;
     }
     if (t->timed == t->have + 1) {
-        kirim_tftp_retry_measure(&t->retry, now_ns - t->timed_ns);
+        kirim_rtt_sample(&t->rtt, now_ns - t->timed_ns);
     }
     t->timed = 0;
     t->repeat_count = 0;
@@ -168,11 +168,13 @@ void ki_tftp_receiver_data(struct kirim_tftp_transfer *t, const struct kirim_tft
 void ki_tftp_receiver_expire(struct kirim_tftp_transfer *t)
 {
     if (t->acked == t->have) {
-        kirim_tftp_retry_double(&t->retry);
+        kirim_rtt_back_off(&t->rtt);
         t->repeat_count++;
         if (t->repeat_count > REPEAT_COUNT_MAX) {
-            t->retry.delay_ns = t->retry.delay_ns_max;
             t->repeat_count = 0;
+            while (t->rtt.timeout_ns < t->rtt.options.max_ns) {
+                kirim_rtt_back_off(&t->rtt);
+            }
         }
     }
     acknowledge(t);

@@ -98,7 +98,7 @@ static kirim_err move_base_text(struct kirim_tftp_transfer *t, uint64_t count)
         return KIRIM_OK;
     }
     while (count > 0 && err == KIRIM_OK) {
-        uint8_t scratch[CHUNK_BYTES];
+        uint8_t scratch[CHUNK_BYTES] = { 0 };
         size_t left = t->agreed.blksize;
         while (left > 0 && err == KIRIM_OK) {
             struct kirim_tftp_room room = { scratch, (size_t)min64(left, sizeof scratch), 0 };
@@ -164,7 +164,7 @@ void ki_tftp_sender_ack(struct kirim_tftp_transfer *t, uint16_t block, uint64_t 
         return;
     }
     if (t->timed != 0 && t->base + ahead >= t->timed) {
-        kirim_tftp_retry_measure(&t->retry, now_ns - t->timed_ns);
+        kirim_rtt_sample(&t->rtt, now_ns - t->timed_ns);
     }
     const kirim_err err = move_base_text(t, ahead);
     if (err < 0) {
@@ -189,6 +189,6 @@ void ki_tftp_sender_expire(struct kirim_tftp_transfer *t, uint64_t now_ns)
         return;
     }
     go_back(t);
-    kirim_tftp_retry_double(&t->retry);
+    kirim_rtt_back_off(&t->rtt);
     ki_tftp_await(t, now_ns);
 }

@@ -18,7 +18,8 @@
 /** Bounds of a service. */
 enum {
     KIRIM_TFTP_TRANSFER_COUNT = 1024, /**< Transfers at once, unless it is set otherwise. */
-    KIRIM_TFTP_BUCKET_COUNT = 256     /**< Of the table of transfers by peer. */
+    KIRIM_TFTP_PREFIX_COUNT = 512,    /**< Likewise, of one IPv4 /24 or IPv6 /56. */
+    KIRIM_TFTP_BUCKET_COUNT = 256     /**< Of the tables of transfers by peer and by prefix. */
 };
 
 /** One end of a transfer on an endpoint. @privatesection All of it. */
@@ -34,6 +35,7 @@ struct kirim_tftp_link {
 
 struct kirim_tftp_service;
 struct kirim_tftp_session;
+struct kirim_tftp_prefix;
 
 /** Called once when a transfer of a service has ended, well or not; what is pointed to is lent
  * until the return. */
@@ -47,6 +49,7 @@ struct kirim_tftp_service_stats {
     uint64_t refused;        /**< Requests that were answered by an ERROR. */
     uint64_t duplicates;     /**< Requests of somebody whose transfer is under way. */
     uint64_t dropped;        /**< Datagrams that were no request. */
+    uint64_t limited;        /**< Requests over the rate of their prefix, not answered. */
     uint64_t forged;         /**< Requests sent to many, or from where nobody can be. */
     uint64_t strangers;      /**< Datagrams to a transfer that were not its peer's. */
     uint64_t done;           /**< Transfers that ended well. */
@@ -59,6 +62,10 @@ struct kirim_tftp_service_stats {
 struct kirim_tftp_service {
     struct kirim_tftp_server *server; /**< Lent. */
     uint32_t transfer_count_max;      /**< Transfers at once, at least 1. */
+    uint32_t prefix_count_max;        /**< Of these, from one IPv4 /24 or IPv6 /56; 0: no cap.
+                                           It also bounds what a forged address is sent. */
+    struct kirim_limiter *limiter;    /**< Judges each request by its prefix, if not NULL; lent.
+                                           Who is over the rate is not answered. */
     bool is_fragmenting;              /**< Blocks may be longer than the path carries in one
                                            piece. Default: they are made to fit. */
     kirim_tftp_ended_fn ended;        /**< May be NULL. */
@@ -69,7 +76,8 @@ struct kirim_tftp_service {
     /** @privatesection The service's. */
     struct kirim_loop *loop;
     struct kirim_tftp_session *bucket[KIRIM_TFTP_BUCKET_COUNT];
-    uint64_t bucket_key;
+    struct kirim_tftp_prefix *prefix[KIRIM_TFTP_BUCKET_COUNT];
+    uint8_t hash_key[KIRIM_SIPHASH_KEY_BYTES];
 };
 
 /**

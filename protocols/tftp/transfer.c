@@ -7,10 +7,16 @@
 
 #include <string.h>
 
+#define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
 static const uint64_t give_up_ns_default = 30 * SECOND;
 static const uint64_t unproven_ns = 20 * SECOND; /* who never answers may be forged */
+
+/* A disk or a scheduler may hold an answer up for some 10 ms on a path without any delay. */
+static const struct kirim_rtt_options waits = {
+    .initial_ns = SECOND, .min_ns = 50 * MS, .max_ns = 8 * SECOND, .granularity_ns = MS
+};
 
 enum { GIVE_UP_TRIES = 5 }; /* of waits that the other side has asked for */
 
@@ -29,7 +35,19 @@ void ki_tftp_init(struct kirim_tftp_transfer *t, const struct kirim_tftp_storage
         .last = KIRIM_NEVER,
         .agreed = { .blksize = KIRIM_TFTP_BLOCK_BYTES, .windowsize = 1 },
     };
-    kirim_tftp_retry_init(&t->retry);
+    (void)kirim_rtt_init(&t->rtt, &waits); /* its bounds are good */
+}
+
+/* Waits as the other side has asked: never less, whatever is measured. */
+static void agree_timeout(struct kirim_tftp_transfer *t, uint64_t timeout_ns)
+{
+    const uint64_t least_ns = GIVE_UP_TRIES * timeout_ns;
+    struct kirim_rtt_options asked = waits;
+    asked.initial_ns = timeout_ns;
+    asked.min_ns = timeout_ns;
+    asked.max_ns = asked.max_ns < timeout_ns ? timeout_ns : asked.max_ns;
+    (void)kirim_rtt_init(&t->rtt, &asked); /* 255 s at the most */
+    t->give_up_ns = t->give_up_ns < least_ns ? least_ns : t->give_up_ns;
 }
 
 void ki_tftp_agree(struct kirim_tftp_transfer *t, const struct kirim_tftp_options *options)
@@ -45,10 +63,8 @@ void ki_tftp_agree(struct kirim_tftp_transfer *t, const struct kirim_tftp_option
         t->agreed.tsize = options->tsize;
     }
     if ((options->has & KIRIM_TFTP_HAS_TIMEOUT) != 0) {
-        const uint64_t least_ns = GIVE_UP_TRIES * SECOND * options->timeout_s;
         t->agreed.timeout_s = options->timeout_s;
-        kirim_tftp_retry_agree(&t->retry, options->timeout_s);
-        t->give_up_ns = t->give_up_ns < least_ns ? least_ns : t->give_up_ns;
+        agree_timeout(t, options->timeout_s * SECOND);
     }
 }
 
@@ -69,7 +85,7 @@ static uint64_t patience_ns(const struct kirim_tftp_transfer *t)
 void ki_tftp_await(struct kirim_tftp_transfer *t, uint64_t now_ns)
 {
     const uint64_t end_ns = t->progress_ns + patience_ns(t);
-    const uint64_t next_ns = now_ns + t->retry.delay_ns;
+    const uint64_t next_ns = now_ns + t->rtt.timeout_ns;
     t->deadline_ns = next_ns < end_ns ? next_ns : end_ns;
 }
 
@@ -203,6 +219,17 @@ static bool is_answer(const struct kirim_tftp_request *asked,
            is_window && is_timeout;
 }
 
+/* What opened the transfer was answered; if it was sent once, that is a round trip. */
+static void note_answered_opening(struct kirim_tftp_transfer *t, uint64_t now_ns)
+{
+    if (t->timed == 1) {
+        kirim_rtt_sample(&t->rtt, now_ns - t->timed_ns);
+    }
+    t->timed = 0;
+    t->is_proven = true;
+    ki_tftp_note_progress(t, now_ns);
+}
+
 /* The first answer to a request: what it may be depends on what was asked. */
 static void take_first(struct kirim_tftp_transfer *t, const struct kirim_tftp_packet *packet,
                        uint64_t now_ns)
@@ -215,12 +242,6 @@ static void take_first(struct kirim_tftp_transfer *t, const struct kirim_tftp_pa
         t->stats.ignored++;
         return;
     }
-    if (t->timed == 1) {
-        kirim_tftp_retry_measure(&t->retry, now_ns - t->timed_ns);
-    }
-    t->timed = 0;
-    t->is_proven = true;
-    ki_tftp_note_progress(t, now_ns);
     if (is_oack && !is_answer(&t->request, packet)) {
         kirim_tftp_transfer_fail(t, KIRIM_TFTP_EOPTION, true);
         return;
@@ -228,6 +249,7 @@ static void take_first(struct kirim_tftp_transfer *t, const struct kirim_tftp_pa
     if (is_oack) {
         ki_tftp_agree(t, &packet->options);
     }
+    note_answered_opening(t, now_ns);
     if (!is_get) {
         ki_tftp_sender_start(t);
         return;
@@ -251,8 +273,11 @@ static void take_error(struct kirim_tftp_transfer *t, const struct kirim_tftp_pa
     size_t bytes = packet->data.bytes;
     bytes = bytes < sizeof t->peer_text - 1 ? bytes : sizeof t->peer_text - 1;
     for (size_t i = 0; i < bytes; i++) {
-        const uint8_t byte = packet->data.data[i];
-        t->peer_text[i] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+        const char letter = (char)packet->data.data[i];
+        t->peer_text[i] = '?';
+        if (letter >= 0x20 && letter < 0x7f) {
+            t->peer_text[i] = letter;
+        }
     }
     t->peer_text[bytes] = '\0';
     t->peer_code = packet->code;
@@ -270,12 +295,7 @@ static void take_offered(struct kirim_tftp_transfer *t, const struct kirim_tftp_
         t->stats.ignored++;
         return;
     }
-    if (t->timed == 1) {
-        kirim_tftp_retry_measure(&t->retry, now_ns - t->timed_ns);
-    }
-    t->timed = 0;
-    t->is_proven = true;
-    ki_tftp_note_progress(t, now_ns);
+    note_answered_opening(t, now_ns);
     if (is_read) {
         ki_tftp_sender_start(t);
     } else {
@@ -308,7 +328,9 @@ void kirim_tftp_transfer_input(struct kirim_tftp_transfer *t, struct kirim_tftp_
     }
     if (kirim_tftp_packet_read(wire, &packet) < 0) {
         t->stats.ignored++;
-    } else if (packet.kind == KIRIM_TFTP_ERROR) {
+        return;
+    }
+    if (packet.kind == KIRIM_TFTP_ERROR) {
         take_error(t, &packet);
     } else if (t->state == KIRIM_TFTP_ASKING) {
         take_first(t, &packet, now_ns);
@@ -341,7 +363,7 @@ void kirim_tftp_transfer_expire(struct kirim_tftp_transfer *t, uint64_t now_ns)
         ki_tftp_await(t, now_ns);
     } else {
         t->pending = t->state == KIRIM_TFTP_ASKING ? KI_TFTP_REQUEST : KI_TFTP_OFFER;
-        kirim_tftp_retry_double(&t->retry);
+        kirim_rtt_back_off(&t->rtt);
         ki_tftp_await(t, now_ns);
     }
 }

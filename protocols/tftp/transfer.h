@@ -13,9 +13,10 @@
 #ifndef KIRIM_TFTP_TRANSFER_H
 #define KIRIM_TFTP_TRANSFER_H
 
+#include <kirim/rtt.h>
+
 #include "netascii.h"
 #include "packet.h"
-#include "retry.h"
 #include "storage.h"
 
 /** Where a transfer stands. From KIRIM_TFTP_DONE on it has ended; what it has to say must still be
@@ -56,8 +57,8 @@ struct kirim_tftp_transfer {
     void *file;                        /**< NULL: none is open. */
     const char *local_name;            /**< A client's; lent. */
     struct kirim_tftp_request request; /**< What was asked; its name is lent, a server has none. */
-    struct kirim_tftp_retry retry;
-    struct kirim_tftp_netascii text;      /**< State at `next`, or of the receiver. */
+    struct kirim_rtt rtt;              /**< How long to wait for an answer. */
+    struct kirim_tftp_netascii text;   /**< State at `next`, or of the receiver. */
     struct kirim_tftp_netascii base_text; /**< State behind `base`. */
     uint64_t bytes_max;                   /**< Receiver: no longer file is taken. */
     uint64_t linger_ns;                   /**< 0: as the path is. */
