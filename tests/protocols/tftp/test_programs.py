@@ -5,8 +5,10 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import tftpkit
@@ -15,6 +17,7 @@ from tftpkit import DATA, ERROR, RRQ, WRQ, ack, block, kind_and_number, request
 
 SIZES = (0, 1, 511, 512, 513, 1428, 100000)
 NOISE_COUNT = 4000
+SWAP_COUNT = 500
 
 
 class Base(unittest.TestCase):
@@ -51,10 +54,10 @@ class Together(Base):
                     tftpkit.start_tftpd(self.root, "--write", "--overwrite", "--reactor", reactor,
                                         "--stats", 0, "--fragments",
                                         listen=programs.join(host, 0)) as server:
-                data = tftpkit.make_file(self.path("file"), 300000)
-                for options in ((), ("--no-options",), ("--netascii",),
-                                ("--blksize", 8, "--windowsize", 1000),
-                                ("--blksize", 65464, "--windowsize", 8)):
+                for size, *options in ((300000,), (60000, "--no-options"), (300000, "--netascii"),
+                                       (20000, "--blksize", 8, "--windowsize", 1000),
+                                       (1000000, "--blksize", 65464, "--windowsize", 8)):
+                    data = tftpkit.make_file(self.path("file"), size)
                     options = ("--reactor", reactor, *options)
                     done = self.put(server, "f", *options, host=host)
                     self.assertEqual(done.returncode, 0, done.stderr)
@@ -82,6 +85,7 @@ class Together(Base):
                         self.assertEqual(tftpkit.read_file(self.path("got")), data)
             self.assertEqual(server.stop(), 0)
 
+    @programs.unless_wine("65,540 blocks take half a minute")
     def test_numbers_wrap(self):
         data = tftpkit.make_file(os.path.join(self.root, "big"), 512 * 65540)
         with tftpkit.start_tftpd(self.root) as server:
@@ -132,6 +136,41 @@ class Names(Base):
             self.assertEqual(server.stop(), 0)
         self.assertFalse(os.path.exists(os.path.join(self.here, "secret")))
 
+    @programs.unless_windows("links that everybody may make")
+    def test_directory_that_becomes_a_link_leads_nowhere(self):
+        """While it is asked for what is in a directory, that is a link to the outside by turns."""
+        place, aside = (os.path.join(self.root, name) for name in ("sub", "aside"))
+        os.mkdir(place)
+        tftpkit.make_file(os.path.join(place, "secret"), 10)
+        is_over = threading.Event()
+
+        def swap():
+            while not is_over.is_set():
+                os.rename(place, aside)
+                os.symlink(os.path.dirname(self.outside), place)
+                os.unlink(place)
+                os.rename(aside, place)
+
+        with tftpkit.start_tftpd(self.root) as server:
+            swapper = threading.Thread(target=swap)
+            swapper.start()
+            try:
+                said = {self.first_answer(server, "sub/secret") for _ in range(SWAP_COUNT)}
+            finally:
+                is_over.set()
+                swapper.join()
+        inside = block(1, tftpkit.read_file(os.path.join(place, "secret")))
+        self.assertIn(inside, said)
+        self.assertEqual({kind_and_number(answer)[0] for answer in said - {inside}} - {ERROR},
+                         set())
+
+    def first_answer(self, server, name):
+        with programs.open_socket() as client:
+            client.sendto(request(RRQ, name), ("127.0.0.1", server.port))
+            answer, peer = client.recvfrom(600)
+            client.sendto(ack(1), peer)
+            return answer
+
     def test_codes(self):
         tftpkit.make_file(self.path("file"), 5000)
         tftpkit.make_file(os.path.join(self.root, "there"), 10)
@@ -169,7 +208,7 @@ class Names(Base):
 
 class Server(Base):
     def test_upload_that_is_given_up_leaves_nothing(self):
-        for end in ("error", "stop"):
+        for end in ("error", "stop", *(() if programs.IS_WINE else ("hangup",))):
             with self.subTest(end=end), \
                     tftpkit.start_tftpd(self.root, "--write", "--stats", 0) as server, \
                     programs.open_socket() as client:
@@ -183,6 +222,9 @@ class Server(Base):
                 client.sendto(request(RRQ, names[0]), ("127.0.0.1", server.port))
                 if end == "error":
                     client.sendto(b"\0\5\0\0enough\0", peer)
+                if end == "hangup":
+                    server.process.send_signal(signal.SIGHUP)
+                    self.assertEqual(server.wait_end(), 0)
                 self.assertEqual(server.stop(), 0)
                 self.assertEqual(tftpkit.names_in(self.root), [])
                 self.assertEqual(tftpkit.counters(server)["failed"], 1)
@@ -212,6 +254,23 @@ class Server(Base):
             found = tftpkit.counters(server)
             self.assertEqual((found["accepted"], found["duplicates"], found["strangers"]),
                              (1, 2, 1))
+
+    def test_no_prefix_takes_everything(self):
+        tftpkit.make_file(os.path.join(self.root, "f"), 600)
+        with tftpkit.start_tftpd(self.root, "--prefix-transfers-max", 1, "--stats", 0) as server, \
+                programs.open_socket() as one, programs.open_socket() as other:
+            one.sendto(request(RRQ, "f"), ("127.0.0.1", server.port))
+            self.assertEqual(kind_and_number(one.recv(600)), (DATA, 1))
+            other.sendto(request(RRQ, "f"), ("127.0.0.1", server.port))
+            self.assertEqual(kind_and_number(other.recv(600)), (ERROR, 0))
+        with tftpkit.start_tftpd(self.root, "--prefix-rate", 1, "--stats", 0) as server, \
+                programs.open_socket() as client:
+            for name in ("one", "two"):
+                client.sendto(request(RRQ, name), ("127.0.0.1", server.port))
+            self.assertEqual(kind_and_number(client.recv(600)), (ERROR, 1))
+            self.assertEqual(server.stop(), 0)
+            found = tftpkit.counters(server)
+            self.assertEqual((found["refused"], found["limited"]), (1, 1))
 
     def test_noise_does_no_harm(self):
         """Bytes of every length and kind at the server's port and at a transfer's."""
