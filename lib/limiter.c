@@ -11,6 +11,8 @@
 #include "bucket.h"
 #include "pack.h"
 
+enum { TOPIC_BYTES = 8 };
+
 kirim_err kirim_limiter_init(struct kirim_limiter *limiter,
                              const struct kirim_limiter_options *options)
 {
@@ -25,18 +27,22 @@ kirim_err kirim_limiter_init(struct kirim_limiter *limiter,
     return KIRIM_OK;
 }
 
-/* Never 0: that is an empty slot. */
+/* Hash of a prefix, and of a topic if there is one. Never 0: that is an empty slot. */
 static uint64_t hash_prefix(const struct kirim_limiter_options *options,
-                            const struct kirim_addr *peer)
+                            const struct kirim_addr *peer, const uint64_t *topic)
 {
-    uint8_t packed[KI_PACKED_ADDR_BYTES];
+    uint8_t packed[KI_PACKED_ADDR_BYTES + TOPIC_BYTES];
     struct kirim_addr addr = *peer;
     const unsigned bits =
         kirim_addr_family(peer) == KIRIM_IPV6 ? options->ipv6_bits : options->ipv4_bits;
     kirim_addr_set_port(&addr, 0);
     ki_pack_addr(&addr, packed);
     ki_keep_prefix(packed, bits);
-    return kirim_siphash_number(options->key, packed, sizeof packed) | 1;
+    size_t bytes = KI_PACKED_ADDR_BYTES;
+    for (unsigned i = 0; topic != NULL && i < TOPIC_BYTES; i++) {
+        packed[bytes++] = (uint8_t)(*topic >> (8 * i));
+    }
+    return kirim_siphash_number(options->key, packed, bytes) | 1;
 }
 
 /* The slot of a prefix: its own, an empty one, or that of the prefix which owes least. */
@@ -66,11 +72,10 @@ static struct kirim_limiter_slot *find_slot(struct kirim_limiter *limiter, uint6
     return least;
 }
 
-int kirim_limiter_judge(struct kirim_limiter *limiter, const struct kirim_addr *peer,
-                        uint64_t now_ns, uint32_t units)
+static int judge(struct kirim_limiter *limiter, uint64_t tag, uint64_t now_ns, uint32_t units)
 {
     const struct kirim_limiter_options *const options = &limiter->options;
-    struct kirim_limiter_slot *const slot = find_slot(limiter, hash_prefix(options, peer), now_ns);
+    struct kirim_limiter_slot *const slot = find_slot(limiter, tag, now_ns);
     if (kirim_bucket_take(&slot->ki_bucket, &options->rate, now_ns, units)) {
         limiter->stats.passed++;
         return KIRIM_LIMITER_PASS;
@@ -83,4 +88,16 @@ int kirim_limiter_judge(struct kirim_limiter *limiter, const struct kirim_addr *
     }
     limiter->stats.dropped++;
     return KIRIM_LIMITER_DROP;
+}
+
+int kirim_limiter_judge(struct kirim_limiter *limiter, const struct kirim_addr *peer,
+                        uint64_t now_ns, uint32_t units)
+{
+    return judge(limiter, hash_prefix(&limiter->options, peer, NULL), now_ns, units);
+}
+
+int kirim_limiter_judge_topic(struct kirim_limiter *limiter, const struct kirim_addr *peer,
+                              uint64_t topic, uint64_t now_ns)
+{
+    return judge(limiter, hash_prefix(&limiter->options, peer, &topic), now_ns, 1);
 }

@@ -76,6 +76,29 @@ START_TEST(bucket_is_that_of_the_prefix)
 }
 END_TEST
 
+START_TEST(each_topic_of_a_prefix_has_its_bucket)
+{
+    struct kirim_limiter limiter = open_limiter(1, 1, 2);
+    struct kirim_addr addr[2];
+    ck_assert_int_eq(kirim_addr_parse("192.0.2.1", &addr[0]), KIRIM_OK);
+    ck_assert_int_eq(kirim_addr_parse("192.0.3.1", &addr[1]), KIRIM_OK);
+    for (uint64_t topic = 0; topic < 3; topic++) {
+        for (size_t i = 0; i < 2; i++) {
+            ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[i], topic, SECOND),
+                             KIRIM_LIMITER_PASS);
+        }
+    }
+    ck_assert_int_eq(judge(&limiter, "192.0.2.1", SECOND), KIRIM_LIMITER_PASS); /* no topic */
+    ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[0], 1, SECOND), KIRIM_LIMITER_DROP);
+    ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[0], 1, SECOND), KIRIM_LIMITER_SLIP);
+    ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[1], 2, SECOND), KIRIM_LIMITER_DROP);
+    ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[0], UINT64_C(1) << 63, SECOND),
+                     KIRIM_LIMITER_PASS);
+    ck_assert_int_eq(kirim_limiter_judge_topic(&limiter, &addr[0], 1, 2 * SECOND),
+                     KIRIM_LIMITER_PASS);
+}
+END_TEST
+
 START_TEST(every_nth_over_the_rate_slips)
 {
     struct kirim_limiter limiter = open_limiter(1, 2, 3);
@@ -183,6 +206,7 @@ int main(void)
     TCase *const t = tcase_create("limiter");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, bucket_is_that_of_the_prefix, 0, PREFIX_COUNT);
+    tcase_add_test(t, each_topic_of_a_prefix_has_its_bucket);
     tcase_add_test(t, every_nth_over_the_rate_slips);
     tcase_add_test(t, slip_of_one_drops_none_and_of_zero_drops_all);
     tcase_add_test(t, prefix_does_not_slip_in_place_of_another);

@@ -106,6 +106,24 @@ KIRIM_API kirim_err kirim_limiter_init(struct kirim_limiter *limiter,
 KIRIM_API int kirim_limiter_judge(struct kirim_limiter *limiter, const struct kirim_addr *peer,
                                   uint64_t now_ns, uint32_t units);
 
+/**
+ * @brief Judges as kirim_limiter_judge() does with 1 unit, but with a bucket for each topic of a
+ *        prefix: for servers that limit how often they say the same to the same network.
+ *
+ * Each topic of each prefix takes a slot. Buckets of topics have nothing to do with that of
+ * kirim_limiter_judge().
+ *
+ * @param limiter  The limiter.
+ * @param peer     Whom it is to, or from; the port does not count.
+ * @param topic    What it is about: a hash of it, keyed if the peer chooses it.
+ * @param now_ns   The time.
+ * @return KIRIM_LIMITER_PASS, KIRIM_LIMITER_SLIP or KIRIM_LIMITER_DROP.
+ * @note One thread at a time.
+ */
+KIRIM_API int kirim_limiter_judge_topic(struct kirim_limiter *limiter,
+                                        const struct kirim_addr *peer, uint64_t topic,
+                                        uint64_t now_ns);
+
 KIRIM_END_DECLS
 
 #endif
