@@ -52,6 +52,8 @@ void kirim_dns_rcode_format(uint16_t rcode, char text[KIRIM_DNS_RCODE_TEXT_BYTES
         ki_dns_text_string(&out, names[rcode]);
     } else if (rcode == KIRIM_DNS_BADVERS) {
         ki_dns_text_string(&out, "BADVERS");
+    } else if (rcode == KIRIM_DNS_BADCOOKIE) {
+        ki_dns_text_string(&out, "BADCOOKIE");
     } else {
         ki_dns_text_string(&out, "RCODE");
         ki_dns_text_number(&out, rcode);

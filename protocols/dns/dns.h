@@ -84,7 +84,8 @@ enum {
     KIRIM_DNS_NXDOMAIN = 3,
     KIRIM_DNS_NOTIMP = 4,
     KIRIM_DNS_REFUSED = 5,
-    KIRIM_DNS_BADVERS = 16
+    KIRIM_DNS_BADVERS = 16,
+    KIRIM_DNS_BADCOOKIE = 23
 };
 
 /** The sections of a message that hold records. */

@@ -25,7 +25,9 @@ static bool has_source(const struct kirim_dns_service *service, const struct kir
 /* The answer is written where it leaves from. A room that stays unused costs nothing. */
 static void answer_datagram(struct kirim_dns_service *service, const struct kirim_datagram *d)
 {
-    const struct kirim_dns_span query = { d->data, d->bytes };
+    const struct kirim_dns_request request = { .wire = { d->data, d->bytes },
+                                               .peer = &d->peer,
+                                               .now_ns = service->now_ns };
     struct kirim_control control = KIRIM_CONTROL_INIT;
     struct kirim_msg msg = KIRIM_MSG_INIT;
     void *data = NULL;
@@ -38,7 +40,7 @@ static void answer_datagram(struct kirim_dns_service *service, const struct kiri
         return;
     }
     struct kirim_dns_room reply = { data, room, 0 };
-    (void)kirim_dns_server_answer(service->server, query, &reply); /* the room is enough */
+    (void)kirim_dns_server_serve(service->server, &request, &reply); /* the room is enough */
     if (reply.bytes == 0) {
         return;
     }
@@ -54,7 +56,7 @@ static void answer_datagram(struct kirim_dns_service *service, const struct kiri
 static void on_requests(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
 {
     struct kirim_dns_service *const service = user;
-    (void)ep;
+    service->now_ns = kirim_loop_now(kirim_endpoint_loop(ep));
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {

@@ -31,6 +31,7 @@ struct kirim_dns_service {
     struct kirim_endpoint *endpoint;      /**< NULL: not open, or gone. */
     bool names_source;                    /**< It answers from the address that was asked. */
     struct kirim_dns_service_stats stats; /**< What it counted. */
+    uint64_t now_ns;                      /**< Of the batch that is worked off. */
 };
 
 /**

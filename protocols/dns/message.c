@@ -69,6 +69,18 @@ bool kirim_dns_edns_next(const struct kirim_dns_edns *edns, size_t *at,
     return true;
 }
 
+bool kirim_dns_edns_find(const struct kirim_dns_edns *edns, uint16_t code,
+                         struct kirim_dns_option *out)
+{
+    size_t at = 0;
+    while (kirim_dns_edns_next(edns, &at, out)) {
+        if (out->code == code) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool are_options_whole(const struct kirim_dns_edns *edns)
 {
     struct kirim_dns_option option;

@@ -116,6 +116,17 @@ struct kirim_dns_option {
 bool kirim_dns_edns_next(const struct kirim_dns_edns *edns, size_t *at,
                          struct kirim_dns_option *out);
 
+/**
+ * @brief The first option of a code: of those that stand there once, the one that counts.
+ *
+ * @param edns  Of a message that was read.
+ * @param code  From the IANA registry.
+ * @param out   Gets the option.
+ * @return Whether there is one.
+ */
+bool kirim_dns_edns_find(const struct kirim_dns_edns *edns, uint16_t code,
+                         struct kirim_dns_option *out);
+
 /** Places of names that a builder remembers, to point to; later names are written out. */
 enum { KIRIM_DNS_PLACE_COUNT_MAX = 64 };
 

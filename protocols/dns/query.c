@@ -8,6 +8,8 @@
 
 #include "wire.h"
 
+enum { CASE_AT = 2, CASE_BYTES = 32, OPTION_HEAD_BYTES = 4 };
+
 #define TIMEOUT_NS_MAX                                                         \
     (UINT64_C(1) << 40) /* some 18 minutes; doubled 15 times it is no overflow \
                          */
@@ -30,9 +32,23 @@ static void end_query(struct kirim_dns_query *query, int state, kirim_err err)
     query->has_output = false;
 }
 
-/* The next server, or the first one again. False: everyone was asked often enough. */
+/* How the present server is asked at first. */
+static void begin_try(struct kirim_dns_query *query)
+{
+    query->has_edns = !query->options.is_plain;
+    query->has_cookie = query->has_edns && !query->options.is_without_cookies;
+    query->is_renewed = false;
+    query->is_cookie_missed = false;
+}
+
+/* The next server, or the first one again. False: everyone was asked often enough. A server whose
+ * answer lacked the cookie that it used to have may have lost them: it is believed the next time.
+ */
 static bool ask_next(struct kirim_dns_query *query, uint64_t now_ns)
 {
+    if (query->is_cookie_missed) {
+        query->jar[query->server_index].server_bytes = 0;
+    }
     if (++query->server_index == query->options.server_count) {
         query->server_index = 0;
         query->round++;
@@ -40,7 +56,7 @@ static bool ask_next(struct kirim_dns_query *query, uint64_t now_ns)
     if (query->round == query->options.try_count) {
         return false;
     }
-    query->has_edns = !query->options.is_plain;
+    begin_try(query);
     ask(query, now_ns);
     return true;
 }
@@ -59,6 +75,21 @@ static void mix_case(struct kirim_dns_name *name, const uint8_t *bits)
     }
 }
 
+/* The random bytes are those of the identifier, of the case, and of cookies, in this order. */
+static void fill_jars(struct kirim_dns_query *query)
+{
+    const uint8_t *random = query->options.random + CASE_AT + CASE_BYTES;
+    for (size_t i = 0; i < query->options.server_count; i++) {
+        query->jar[i] = query->options.jar[i];
+        if (!query->jar[i].has_client) {
+            query->jar[i].has_client = true;
+            query->jar[i].server_bytes = 0;
+            memcpy(query->jar[i].client, random, KIRIM_DNS_CLIENT_COOKIE_BYTES);
+        }
+        random += KIRIM_DNS_CLIENT_COOKIE_BYTES;
+    }
+}
+
 kirim_err kirim_dns_query_start(struct kirim_dns_query *query,
                                 const struct kirim_dns_query_options *options, uint64_t now_ns)
 {
@@ -71,15 +102,32 @@ kirim_err kirim_dns_query_start(struct kirim_dns_query *query,
     memset(query, 0, sizeof *query);
     query->options = *options;
     query->id = ki_dns_get16(options->random);
-    query->has_edns = !options->is_plain;
+    begin_try(query);
+    fill_jars(query);
     query->question = (struct kirim_dns_question){ .name = options->name,
                                                    .type = options->type,
                                                    .dns_class = options->dns_class };
     if (options->is_case_mixed) {
-        mix_case(&query->question.name, options->random + 2);
+        mix_case(&query->question.name, options->random + CASE_AT);
     }
     ask(query, now_ns);
     return KIRIM_OK;
+}
+
+static void put_edns(const struct kirim_dns_query *query, struct kirim_dns_builder *b)
+{
+    uint8_t option[OPTION_HEAD_BYTES + KIRIM_DNS_COOKIE_BYTES_MAX];
+    struct kirim_dns_edns edns = { .udp_bytes = KIRIM_DNS_UDP_BYTES,
+                                   .is_dnssec_ok = query->options.is_dnssec_ok,
+                                   .options = option };
+    if (query->has_cookie) {
+        const size_t bytes = kirim_dns_cookie_jar_write(&query->jar[query->server_index],
+                                                        option + OPTION_HEAD_BYTES);
+        ki_dns_put16(option, KIRIM_DNS_OPTION_COOKIE);
+        ki_dns_put16(option + 2, (uint16_t)bytes);
+        edns.option_bytes = (uint16_t)(OPTION_HEAD_BYTES + bytes);
+    }
+    (void)kirim_dns_builder_edns(b, &edns); /* the room is enough for the largest */
 }
 
 kirim_err kirim_dns_query_output(struct kirim_dns_query *query, struct kirim_dns_room *out,
@@ -96,11 +144,11 @@ kirim_err kirim_dns_query_output(struct kirim_dns_query *query, struct kirim_dns
     kirim_dns_builder_init(&b, out->data, out->room);
     (void)kirim_dns_builder_question(&b, &query->question); /* the room is enough for the largest */
     if (query->has_edns) {
-        const struct kirim_dns_edns edns = { .udp_bytes = KIRIM_DNS_UDP_BYTES };
-        (void)kirim_dns_builder_edns(&b, &edns);
+        put_edns(query, &b);
     }
-    const uint16_t flags = query->options.is_recursion_desired ? KIRIM_DNS_FLAG_RD : 0;
-    out->bytes = kirim_dns_builder_end(&b, query->id, flags);
+    const unsigned flags = (query->options.is_recursion_desired ? KIRIM_DNS_FLAG_RD : 0U) |
+                           (query->options.is_checking_disabled ? KIRIM_DNS_FLAG_CD : 0U);
+    out->bytes = kirim_dns_builder_end(&b, query->id, (uint16_t)flags);
     *peer = query->options.server[query->server_index];
     query->has_output = false;
     query->sent_count++;
@@ -130,6 +178,41 @@ static bool is_edns_refusal(const struct kirim_dns_query *query,
     return query->has_edns &&
            (rcode == KIRIM_DNS_BADVERS ||
             (!answer->has_edns && (rcode == KIRIM_DNS_FORMERR || rcode == KIRIM_DNS_NOTIMP)));
+}
+
+/* Whether a server that knows EDNS did not like the cookie in it. */
+static bool is_cookie_refusal(const struct kirim_dns_query *query)
+{
+    return query->has_cookie && query->answer.has_edns &&
+           kirim_dns_message_rcode(&query->answer) == KIRIM_DNS_FORMERR;
+}
+
+/* Looks at the cookie of an answer, and keeps the server's part. False: it is not from the server.
+ */
+static bool take_cookie(struct kirim_dns_query *query)
+{
+    struct kirim_dns_cookie_jar *const jar = &query->jar[query->server_index];
+    struct kirim_dns_option option;
+    if (!query->has_cookie) {
+        return true;
+    }
+    if (query->answer.has_edns &&
+        kirim_dns_edns_find(&query->answer.edns, KIRIM_DNS_OPTION_COOKIE, &option)) {
+        return kirim_dns_cookie_jar_take(jar, option.data, option.bytes);
+    }
+    query->is_cookie_missed = query->is_cookie_missed || jar->server_bytes > 0;
+    return jar->server_bytes == 0;
+}
+
+/* Whether the server wants its question again with the cookie that it has just given. Once is
+ * enough. */
+static bool is_renewal(struct kirim_dns_query *query)
+{
+    const bool is_wanted = query->has_cookie && !query->is_renewed &&
+                           kirim_dns_message_rcode(&query->answer) == KIRIM_DNS_BADCOOKIE &&
+                           query->jar[query->server_index].server_bytes > 0;
+    query->is_renewed = query->is_renewed || is_wanted;
+    return is_wanted;
 }
 
 /* Whether another server may know better. */
@@ -189,8 +272,22 @@ bool kirim_dns_query_input(struct kirim_dns_query *query, struct kirim_dns_span 
     if (query->state != KIRIM_DNS_QUERY_ASKING || !match_answer(query, wire, peer)) {
         return false;
     }
+    if (!take_cookie(query)) {
+        query->ignored.cookie++;
+        return false;
+    }
     if (is_edns_refusal(query, &query->answer)) {
         query->has_edns = false;
+        query->has_cookie = false;
+        ask(query, now_ns);
+        return true;
+    }
+    if (is_cookie_refusal(query)) {
+        query->has_cookie = false;
+        ask(query, now_ns);
+        return true;
+    }
+    if (is_renewal(query)) {
         ask(query, now_ns);
         return true;
     }

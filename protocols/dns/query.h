@@ -8,24 +8,29 @@
  * asked last, with the identifier and the very question that were sent, the case of its letters
  * included if it was mixed; anything else is counted and ignored, and the wait goes on. Time-outs
  * double; then the next server is asked. A server that does not understand EDNS is asked once more
- * without. Owns nothing and allocates nothing. Sources: RFC 1035 sections 4.2.1 and 7, RFC 5452,
- * RFC 6891 section 6.2.2; letters of mixed case: draft-vixie-dnsext-dns0x20-00.
+ * without; one that wants a cookie is asked once more with the one that it gave. An answer that
+ * lacks the client's part of a cookie, of a server that has sent it before, is forged. Owns nothing
+ * and allocates nothing. Sources: RFC 1035 sections 4.2.1 and 7, RFC 5452, RFC 6891 section 6.2.2,
+ * RFC 7873 section 5.3; letters of mixed case: draft-vixie-dnsext-dns0x20-00.
  */
 #ifndef KIRIM_DNS_QUERY_H
 #define KIRIM_DNS_QUERY_H
 
 #include <kirim/addr.h>
 
+#include "cookie.h"
 #include "message.h"
 
 /** Bounds of a question. */
 enum {
     KIRIM_DNS_QUERY_SERVER_COUNT_MAX = 4,
     KIRIM_DNS_QUERY_TRY_COUNT_MAX = 16,
-    KIRIM_DNS_QUERY_RANDOM_BYTES = 34, /**< Identifier, and a bit for each byte of a name. */
+    /** Identifier, a bit for each byte of a name, and a cookie for each server. */
+    KIRIM_DNS_QUERY_RANDOM_BYTES =
+        34 + KIRIM_DNS_QUERY_SERVER_COUNT_MAX * KIRIM_DNS_CLIENT_COOKIE_BYTES,
     /** Of a question that is sent. */
-    KIRIM_DNS_QUERY_BYTES_MAX =
-        KIRIM_DNS_HEADER_BYTES + KIRIM_DNS_NAME_BYTES_MAX + 4 + KIRIM_DNS_OPT_BYTES
+    KIRIM_DNS_QUERY_BYTES_MAX = KIRIM_DNS_HEADER_BYTES + KIRIM_DNS_NAME_BYTES_MAX + 4 +
+                                KIRIM_DNS_OPT_BYTES + 4 + KIRIM_DNS_COOKIE_BYTES_MAX
 };
 
 /** What to ask, whom and how often; start from KIRIM_DNS_QUERY_OPTIONS_INIT. */
@@ -41,6 +46,11 @@ struct kirim_dns_query_options {
     bool is_recursion_desired; /**< RD. */
     bool is_case_mixed;        /**< Letters in random case, against forged answers. */
     bool is_plain;             /**< Without EDNS. */
+    bool is_without_cookies;   /**< Without cookies. */
+    bool is_dnssec_ok;         /**< DO: with DNSSEC's records. Not with `is_plain`. */
+    bool is_checking_disabled; /**< CD: what did not pass the server's validation too. */
+    /** What is known of each server's cookies; what is not, becomes random. */
+    struct kirim_dns_cookie_jar jar[KIRIM_DNS_QUERY_SERVER_COUNT_MAX];
     /** Random bytes, never used twice. */
     uint8_t random[KIRIM_DNS_QUERY_RANDOM_BYTES];
 };
@@ -67,19 +77,25 @@ struct kirim_dns_query_ignored {
     uint32_t
         malformed; /**< Not a response to a question, malformed, or longer than was asked for. */
     uint32_t question; /**< To another question. */
+    uint32_t cookie;   /**< Without the cookie that it should have, or with another one. */
 };
 
 /** A question under way; the caller's storage. Read only. */
 struct kirim_dns_query {
     struct kirim_dns_query_options options; /**< As given. */
     int state;                              /**< KIRIM_DNS_QUERY_... */
-    kirim_err err;        /**< Of a failure: KIRIM_ETIMEDOUT, or what the network said. */
-    uint64_t deadline_ns; /**< KIRIM_NEVER once it has ended. */
-    bool has_output;      /**< Call kirim_dns_query_output(). */
-    bool has_edns;        /**< Of the question as it is sent now. */
-    size_t server_index;  /**< Who is asked now. */
-    uint32_t round;       /**< How often all servers were asked before, from 0. */
-    uint32_t sent_count;  /**< Datagrams given out. */
+    kirim_err err;         /**< Of a failure: KIRIM_ETIMEDOUT, or what the network said. */
+    uint64_t deadline_ns;  /**< KIRIM_NEVER once it has ended. */
+    bool has_output;       /**< Call kirim_dns_query_output(). */
+    bool has_edns;         /**< Of the question as it is sent now. */
+    bool has_cookie;       /**< Likewise. */
+    bool is_renewed;       /**< The server has refused our cookie, and given another one. */
+    bool is_cookie_missed; /**< An answer was ignored for want of a cookie. */
+    struct kirim_dns_cookie_jar jar[KIRIM_DNS_QUERY_SERVER_COUNT_MAX]; /**< By server, as it is
+                                                                           now. */
+    size_t server_index;                                               /**< Who is asked now. */
+    uint32_t round;                         /**< How often all servers were asked before, from 0. */
+    uint32_t sent_count;                    /**< Datagrams given out. */
     struct kirim_dns_query_ignored ignored; /**< What arrived and was not the answer. */
     struct kirim_dns_question question;     /**< As it is sent. */
     uint16_t id;                            /**< As it is sent. */

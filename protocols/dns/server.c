@@ -10,15 +10,27 @@
 
 enum { ADDED_COUNT_MAX = 32 }; /* sets of addresses in one answer */
 
+/* What answers are about, for the limit on identical ones. */
+enum {
+    TOPIC_RESULT = 1, /* and above it each result */
+    TOPIC_ANSWER = 0x1000,
+    TOPIC_WILDCARD, /* of a whole zone: else each made-up name was one of its own */
+    TOPIC_NO_NAME,  /* likewise */
+    TOPIC_NO_DATA,
+    TOPIC_DELEGATION
+};
+
 /* One datagram that is being answered. */
 struct exchange {
     struct kirim_dns_server *server;
     struct kirim_dns_message request;
+    struct kirim_dns_caller caller;
     struct kirim_dns_builder builder;
     const struct kirim_dns_zone *zone;
     struct kirim_dns_name name; /* that is looked for: the question's, later that of a CNAME */
     const struct kirim_dns_rrset *added[ADDED_COUNT_MAX]; /* to the additional section */
     size_t added_count;
+    struct kirim_dns_match match; /* the first one */
     uint16_t rcode;
     bool is_authoritative;
     bool is_truncated;
@@ -203,6 +215,7 @@ static void look_up(struct exchange *x)
     for (size_t count = 0; count <= KIRIM_DNS_CHAIN_COUNT_MAX; count++) {
         const struct kirim_dns_match match =
             kirim_dns_zone_find(x->zone, &x->name, x->request.question.type);
+        x->match = count == 0 ? match : x->match;
         if (match.kind != KIRIM_DNS_MATCH_CNAME) {
             end_lookup(x, &match);
             return;
@@ -300,85 +313,107 @@ static void answer_question(struct exchange *x)
     look_up(x);
 }
 
-/* The result of a request by its form alone. */
-static uint16_t judge_request(const struct kirim_dns_message *request, kirim_err read_err)
+/* What the answer says, and of whom. */
+static struct kirim_dns_topic topic_of(const struct exchange *x, struct kirim_dns_name *cut)
 {
-    if (kirim_dns_message_opcode(request) != KIRIM_DNS_OPCODE_QUERY) {
-        return KIRIM_DNS_NOTIMP;
+    const struct kirim_dns_name *const name = &x->request.question.name;
+    if (x->zone == NULL) {
+        return (struct kirim_dns_topic){ (uint16_t)(TOPIC_RESULT + x->rcode), 0, NULL };
     }
-    if (read_err < 0 || request->question_count != 1) {
-        return KIRIM_DNS_FORMERR;
+    const struct kirim_dns_name *const origin = kirim_dns_zone_origin(x->zone);
+    if (x->match.is_wildcard) {
+        return (struct kirim_dns_topic){ TOPIC_WILDCARD, 0, origin };
     }
-    return request->has_edns && request->edns.version > 0 ? KIRIM_DNS_BADVERS : KIRIM_DNS_NOERROR;
+    switch (x->match.kind) {
+    case KIRIM_DNS_MATCH_NO_NAME:
+        return (struct kirim_dns_topic){ TOPIC_NO_NAME, 0, origin };
+    case KIRIM_DNS_MATCH_NO_DATA:
+        return (struct kirim_dns_topic){ TOPIC_NO_DATA, 0, name };
+    case KIRIM_DNS_MATCH_DELEGATION:
+        kirim_dns_name_strip(name, (size_t)name->label_count - x->match.cut_label_count, cut);
+        return (struct kirim_dns_topic){ TOPIC_DELEGATION, 0, cut };
+    default:
+        return (struct kirim_dns_topic){ TOPIC_ANSWER, x->request.question.type, name };
+    }
 }
 
-/* The largest answer that asker, server and room permit. */
-static size_t limit_bytes(const struct exchange *x, size_t room)
+/* Writes the answer, and tells its result. */
+static uint16_t write_reply(struct exchange *x, struct kirim_dns_room *reply)
 {
-    size_t limit = x->request.has_edns ? x->request.edns.udp_bytes : 0;
-    limit = limit < x->server->udp_bytes ? limit : x->server->udp_bytes;
-    limit = limit > KIRIM_DNS_PLAIN_BYTES_MAX ? limit : KIRIM_DNS_PLAIN_BYTES_MAX;
-    return limit < room ? limit : room;
-}
-
-/* Adds the OPT record, for which room was kept, and the header. */
-static size_t end_reply(struct exchange *x)
-{
-    unsigned flags = KIRIM_DNS_FLAG_QR | (x->is_authoritative ? KIRIM_DNS_FLAG_AA : 0U) |
-                     (x->is_truncated ? KIRIM_DNS_FLAG_TC : 0U);
-    flags |= (unsigned)(x->request.flags & (KIRIM_DNS_FLAGS_OPCODE | KIRIM_DNS_FLAG_RD));
-    flags |= (unsigned)(x->rcode & KIRIM_DNS_FLAGS_RCODE);
-    if (x->request.has_edns) {
-        const struct kirim_dns_edns edns = {
-            .udp_bytes = x->server->udp_bytes,
-            .rcode_high = (uint8_t)(x->rcode >> 4),
-            .is_dnssec_ok = x->request.edns.is_dnssec_ok,
-        };
-        x->builder.limit += KIRIM_DNS_OPT_BYTES;
-        (void)kirim_dns_builder_edns(&x->builder, &edns);
+    const struct kirim_dns_question *const question = &x->request.question;
+    const uint16_t udp_bytes = x->server->udp_bytes;
+    if (x->caller.is_turned_away) {
+        return kirim_dns_caller_turn_away(&x->caller, udp_bytes, question, reply);
     }
-    return kirim_dns_builder_end(&x->builder, x->request.id, (uint16_t)flags);
+    kirim_dns_caller_begin(&x->caller, udp_bytes, reply, &x->builder);
+    if (x->caller.has_question) {
+        (void)kirim_dns_builder_question(&x->builder, question); /* 512 bytes hold it */
+    }
+    if (x->rcode == KIRIM_DNS_NOERROR && x->caller.has_question) {
+        answer_question(x);
+    }
+    const unsigned flags =
+        (x->is_authoritative ? KIRIM_DNS_FLAG_AA : 0U) | (x->is_truncated ? KIRIM_DNS_FLAG_TC : 0U);
+    reply->bytes = kirim_dns_caller_end(&x->caller, udp_bytes,
+                                        KIRIM_DNS_ANSWER_FLAGS(flags, x->rcode), &x->builder);
+    return x->rcode;
 }
 
-static void count_reply(struct kirim_dns_server_stats *stats, const struct exchange *x)
+static void count_reply(struct kirim_dns_server_stats *stats, const struct kirim_dns_room *reply,
+                        uint16_t rcode)
 {
+    const bool is_truncated = (reply->data[2] & KIRIM_DNS_FLAG_TC >> 8) != 0;
     stats->answered++;
-    stats->truncated += x->is_truncated ? 1 : 0;
-    if (x->rcode < KIRIM_DNS_RCODE_COUNT) {
-        stats->rcode[x->rcode]++;
+    stats->truncated += is_truncated ? 1 : 0;
+    if (rcode < KIRIM_DNS_RCODE_COUNT) {
+        stats->rcode[rcode]++;
     }
 }
 
-kirim_err kirim_dns_server_answer(struct kirim_dns_server *server, struct kirim_dns_span query,
-                                  struct kirim_dns_room *reply)
+kirim_err kirim_dns_server_serve(struct kirim_dns_server *server,
+                                 const struct kirim_dns_request *request,
+                                 struct kirim_dns_room *reply)
 {
     struct exchange x;
+    struct kirim_dns_name cut;
     if (reply->room < KIRIM_DNS_PLAIN_BYTES_MAX) {
         return KIRIM_EINVAL;
     }
     reply->bytes = 0;
     server->stats.received++;
-    const kirim_err err = kirim_dns_message_read(query, &x.request);
-    if (query.bytes < KIRIM_DNS_HEADER_BYTES || (x.request.flags & KIRIM_DNS_FLAG_QR) != 0) {
+    if (!kirim_dns_guard_read(server->guard, request, &x.request, &x.caller)) {
         server->stats.dropped++;
         return KIRIM_OK;
     }
     x.server = server;
     x.zone = NULL;
     x.added_count = 0;
+    x.match = (struct kirim_dns_match){ .kind = KIRIM_DNS_MATCH_OUTSIDE };
     x.is_authoritative = false;
     x.is_truncated = false;
-    x.rcode = judge_request(&x.request, err);
-    const size_t limit = limit_bytes(&x, reply->room);
-    const size_t kept = x.request.has_edns ? KIRIM_DNS_OPT_BYTES : 0;
-    kirim_dns_builder_init(&x.builder, reply->data, limit - kept);
-    if (x.request.question_count == 1 && x.request.has_question) {
-        (void)kirim_dns_builder_question(&x.builder, &x.request.question); /* 512 bytes hold it */
+    x.rcode = x.caller.rcode;
+    uint16_t rcode = write_reply(&x, reply);
+    const struct kirim_dns_topic topic = topic_of(&x, &cut);
+    switch (kirim_dns_guard_limit(server->guard, request, &x.caller, &topic)) {
+    case KIRIM_LIMITER_SLIP:
+        rcode =
+            kirim_dns_caller_turn_away(&x.caller, server->udp_bytes,
+                                       x.caller.has_question ? &x.request.question : NULL, reply);
+        break;
+    case KIRIM_LIMITER_DROP:
+        reply->bytes = 0;
+        server->stats.withheld++;
+        return KIRIM_OK;
+    default:
+        break;
     }
-    if (x.rcode == KIRIM_DNS_NOERROR) {
-        answer_question(&x);
-    }
-    reply->bytes = end_reply(&x);
-    count_reply(&server->stats, &x);
+    count_reply(&server->stats, reply, rcode);
     return KIRIM_OK;
+}
+
+kirim_err kirim_dns_server_answer(struct kirim_dns_server *server, struct kirim_dns_span query,
+                                  struct kirim_dns_room *reply)
+{
+    const struct kirim_dns_request request = { .wire = query };
+    return kirim_dns_server_serve(server, &request, reply);
 }

@@ -12,7 +12,7 @@
 #ifndef KIRIM_DNS_SERVER_H
 #define KIRIM_DNS_SERVER_H
 
-#include "message.h"
+#include "guard.h"
 #include "zone.h"
 
 /** Bounds of a server. */
@@ -26,6 +26,7 @@ enum {
 struct kirim_dns_server_stats {
     uint64_t received;                     /**< Datagrams given to it. */
     uint64_t dropped;                      /**< Of those, not answered: too short, or a response. */
+    uint64_t withheld;                     /**< Of those, too: over the guard's limit. */
     uint64_t answered;                     /**< The others. */
     uint64_t truncated;                    /**< Of the answers, with TC. */
     uint64_t rcode[KIRIM_DNS_RCODE_COUNT]; /**< Answers by result. */
@@ -41,6 +42,7 @@ struct kirim_dns_server {
     /** What `version.bind` of class CH is told, at most KIRIM_DNS_VERSION_BYTES_MAX bytes; NULL:
      * such questions are refused. */
     const char *version;
+    struct kirim_dns_guard *guard;       /**< Lent; NULL: no cookies, no limits. */
     struct kirim_dns_server_stats stats; /**< What it counted. */
 };
 
@@ -61,6 +63,20 @@ kirim_err kirim_dns_server_add(struct kirim_dns_server *server, const struct kir
 
 /**
  * @brief Answers a datagram.
+ *
+ * @param server   The server.
+ * @param request  The datagram, who sent it, and the time.
+ * @param reply    Room for the answer, at least KIRIM_DNS_PLAIN_BYTES_MAX, not overlapping the
+ *                 datagram; `bytes` is set: 0 means that nothing is to be sent.
+ * @retval KIRIM_OK      `reply->bytes` is set.
+ * @retval KIRIM_EINVAL  Too little room.
+ */
+kirim_err kirim_dns_server_serve(struct kirim_dns_server *server,
+                                 const struct kirim_dns_request *request,
+                                 struct kirim_dns_room *reply);
+
+/**
+ * @brief The same without a word of who asks: no guard applies.
  *
  * @param server  The server.
  * @param query   The datagram.

@@ -79,6 +79,8 @@ size_t kit_build(const struct kit_question *question, uint8_t *out, size_t room)
         .udp_bytes = question->udp_bytes,
         .version = question->version,
         .is_dnssec_ok = question->is_dnssec_ok,
+        .options = question->options,
+        .option_bytes = question->option_bytes,
     };
     struct kirim_dns_builder b;
     kirim_dns_builder_init(&b, out, room);
@@ -89,17 +91,40 @@ size_t kit_build(const struct kit_question *question, uint8_t *out, size_t room)
     return kirim_dns_builder_end(&b, question->id, question->flags);
 }
 
-void kit_answer(struct kirim_dns_server *server, const uint8_t *query, size_t bytes,
-                struct kit_reply *reply)
+struct kirim_addr kit_addr(const char *text)
+{
+    struct kirim_addr addr;
+    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
+    return addr;
+}
+
+uint16_t kit_cookie_option(const void *cookie, size_t bytes, uint8_t *out)
+{
+    out[0] = 0;
+    out[1] = KIRIM_DNS_OPTION_COOKIE;
+    out[2] = (uint8_t)(bytes >> 8);
+    out[3] = (uint8_t)bytes;
+    memcpy(out + 4, cookie, bytes);
+    return (uint16_t)(4 + bytes);
+}
+
+void kit_serve(struct kirim_dns_server *server, const struct kirim_dns_request *request,
+               struct kit_reply *reply)
 {
     struct kirim_dns_room room = { reply->wire, sizeof reply->wire, 0 };
-    const struct kirim_dns_span span = { query, bytes };
-    ck_assert_int_eq(kirim_dns_server_answer(server, span, &room), KIRIM_OK);
+    ck_assert_int_eq(kirim_dns_server_serve(server, request, &room), KIRIM_OK);
     reply->bytes = room.bytes;
     if (room.bytes > 0) {
         const struct kirim_dns_span wire = { reply->wire, room.bytes };
         ck_assert_int_eq(kirim_dns_message_read(wire, &reply->message), KIRIM_OK);
     }
+}
+
+void kit_answer(struct kirim_dns_server *server, const uint8_t *query, size_t bytes,
+                struct kit_reply *reply)
+{
+    const struct kirim_dns_request request = { .wire = { query, bytes } };
+    kit_serve(server, &request, reply);
 }
 
 void kit_ask(struct kirim_dns_server *server, const struct kit_question *question,

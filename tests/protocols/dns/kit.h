@@ -51,6 +51,8 @@ struct kit_question {
     uint16_t udp_bytes;
     uint8_t version;
     bool is_dnssec_ok;
+    const uint8_t *options; /* of EDNS, as bytes */
+    uint16_t option_bytes;
 };
 
 /* Writes it; returns its bytes. */
@@ -63,9 +65,19 @@ struct kit_reply {
     struct kirim_dns_message message;
 };
 
+/* An address from its text. */
+struct kirim_addr kit_addr(const char *text);
+
 /* Has a server answer bytes; checks that the answer, if there is one, is well-formed. */
 void kit_answer(struct kirim_dns_server *server, const uint8_t *query, size_t bytes,
                 struct kit_reply *reply);
+
+/* The same with the one who asks, and the time. */
+void kit_serve(struct kirim_dns_server *server, const struct kirim_dns_request *request,
+               struct kit_reply *reply);
+
+/* A COOKIE option of EDNS with these bytes, into `out`; returns its bytes. */
+uint16_t kit_cookie_option(const void *cookie, size_t bytes, uint8_t *out);
 
 /* The same for a question. */
 void kit_ask(struct kirim_dns_server *server, const struct kit_question *question,

@@ -30,6 +30,7 @@ static void init_asker(struct asker *a, size_t server_count, uint8_t fill)
     a->options.name = kit_name("www.example.");
     a->options.type = KIRIM_DNS_A;
     a->options.server_count = server_count;
+    a->options.is_without_cookies = true; /* those are in test_cookie.c */
     for (unsigned i = 0; i < server_count; i++) {
         a->options.server[i] = server_addr(i);
     }
@@ -99,6 +100,19 @@ START_TEST(question_is_sent_as_it_should)
 }
 END_TEST
 
+START_TEST(bits_that_are_wanted_are_sent)
+{
+    struct asker a;
+    init_asker(&a, 1, 0);
+    a.options.is_dnssec_ok = true;
+    a.options.is_checking_disabled = true;
+    start_asker(&a);
+    ck_assert_uint_eq(a.sent[2], 0x01);
+    ck_assert_uint_eq(a.sent[3], 0x10);
+    ck_assert_uint_eq(a.sent[a.sent_bytes - 4], 0x80);
+}
+END_TEST
+
 START_TEST(longest_name_is_sent)
 {
     char text[260];
@@ -108,6 +122,11 @@ START_TEST(longest_name_is_sent)
         memcpy(text + 2 * i, "a.", 3);
     }
     a.options.name = kit_name(text);
+    start_asker(&a);
+    ck_assert_uint_eq(a.sent_bytes, KIRIM_DNS_QUERY_BYTES_MAX - 4 - KIRIM_DNS_COOKIE_BYTES_MAX);
+    a.options.is_without_cookies = false;
+    a.options.jar[0].has_client = true;
+    a.options.jar[0].server_bytes = KIRIM_DNS_SERVER_COOKIE_MAX;
     start_asker(&a);
     ck_assert_uint_eq(a.sent_bytes, KIRIM_DNS_QUERY_BYTES_MAX);
     struct kirim_dns_room room = { a.sent, sizeof a.sent - 1, 0 };
@@ -420,6 +439,7 @@ int main(void)
 {
     const struct kit_claim claims[] = {
         { question_is_sent_as_it_should, 0 },
+        { bits_that_are_wanted_are_sent, 0 },
         { longest_name_is_sent, 0 },
         { misuse_is_refused, 0 },
         { answer_ends_the_question, 0 },
