@@ -17,10 +17,10 @@
 #include "common/cli.h"
 #include "common/report.h"
 #include "common/stop.h"
+#include "dns_common.h"
 
 enum {
     ZONE_FILE_BYTES_MAX = 64 << 20,
-    READ_BYTES = 65536,
     RECEIVE_BUFFER_BYTES = 1 << 20 /* for bursts; the system may give less */
 };
 
@@ -31,6 +31,7 @@ struct daemon {
     const char *version;
     struct kirim_loop *loop;
     struct report report;
+    struct dns_guard guard;
     struct kirim_dns_zone *zone[KIRIM_DNS_ZONE_COUNT_MAX];
     struct kirim_dns_server server;
     struct kirim_dns_service service[CLI_LISTEN_MAX];
@@ -49,44 +50,13 @@ static void *allocate(void *user, void *old, size_t old_bytes, size_t new_bytes)
     return realloc(old, new_bytes);
 }
 
-/* The bytes of a file, to be freed; NULL if it cannot be read, which was said then. */
-static uint8_t *load_file(const struct cli *cli, const char *path, size_t *bytes)
-{
-    FILE *const file = fopen(path, "rb");
-    uint8_t *data = NULL;
-    bool is_whole = false;
-    *bytes = 0;
-    while (file != NULL && !is_whole && *bytes < ZONE_FILE_BYTES_MAX) {
-        uint8_t *const larger = realloc(data, *bytes + READ_BYTES);
-        if (larger == NULL) {
-            break;
-        }
-        data = larger;
-        const size_t count = fread(data + *bytes, 1, READ_BYTES, file);
-        *bytes += count;
-        is_whole = count < READ_BYTES && ferror(file) == 0;
-        if (count < READ_BYTES && !is_whole) {
-            break;
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (!is_whole) {
-        cli_say(cli, "%s: cannot be read, or has more than %d bytes", path, ZONE_FILE_BYTES_MAX);
-        free(data);
-        return NULL;
-    }
-    return data;
-}
-
 static bool add_zone(struct daemon *d, const char *path, struct kirim_dns_zone **zone)
 {
     struct kirim_dns_zonefile_options options = KIRIM_DNS_ZONEFILE_OPTIONS_INIT;
     struct kirim_dns_zonefile_error error;
     char name[KIRIM_DNS_NAME_TEXT_BYTES];
     size_t bytes = 0;
-    uint8_t *const data = load_file(&d->cli, path, &bytes);
+    uint8_t *const data = dns_load_file(&d->cli, path, ZONE_FILE_BYTES_MAX, &bytes);
     if (data == NULL) {
         return false;
     }
@@ -147,10 +117,11 @@ static void print_counters(const struct daemon *d)
         sum.unanswered += d->service[i].stats.unanswered;
     }
     cli_say(&d->cli,
-            "dns received=%" PRIu64 " answered=%" PRIu64 " dropped=%" PRIu64 " truncated=%" PRIu64
-            " too_long=%" PRIu64 " forged=%" PRIu64 " unanswered=%" PRIu64,
-            stats->received, stats->answered, stats->dropped, stats->truncated, sum.too_long,
-            sum.forged, sum.unanswered);
+            "dns received=%" PRIu64 " answered=%" PRIu64 " dropped=%" PRIu64 " withheld=%" PRIu64
+            " truncated=%" PRIu64 " too_long=%" PRIu64 " forged=%" PRIu64 " unanswered=%" PRIu64,
+            stats->received, stats->answered, stats->dropped, stats->withheld, stats->truncated,
+            sum.too_long, sum.forged, sum.unanswered);
+    dns_guard_print(&d->guard);
     for (size_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
         if (stats->rcode[rcode] > 0) {
             char name[KIRIM_DNS_RCODE_TEXT_BYTES];
@@ -167,6 +138,9 @@ static int serve(struct daemon *d, bool is_default)
         if (!add_zone(d, d->zone_file[i], &d->zone[i])) {
             return CLI_FAILURE;
         }
+    }
+    if (!dns_guard_start(&d->guard, d->loop)) {
+        return CLI_FAILURE;
     }
     report_start(&d->report, cli, d->loop);
     if (!stop_catch(d->loop)) {
@@ -198,6 +172,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
           .value = "TEXT",
           .text = &d->version,
           .help = "what to tell who asks for version.bind; default: they are refused" },
+        DNS_GUARD_OPTIONS(&d->guard),
     };
     const struct cli_program program = {
         .name = "dnsd",
@@ -213,6 +188,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
     if (d->zone_files.count == 0) {
         cli_fail_usage(&d->cli, "--zone is missing");
     }
+    dns_guard_check(&d->guard, &d->cli);
 }
 
 int main(int argc, char **argv)
@@ -228,6 +204,7 @@ int main(int argc, char **argv)
     }
     kirim_dns_server_init(&d->server);
     d->server.version = d->version;
+    d->server.guard = &d->guard.guard;
     const struct kirim_loop_options options = cli_loop_options(&d->cli);
     const kirim_err err = kirim_loop_open(&options, &d->loop);
     if (err < 0) {
@@ -236,6 +213,7 @@ int main(int argc, char **argv)
     const int status = serve(d, is_default);
     stop_release();
     (void)kirim_loop_close(d->loop);
+    dns_guard_end(&d->guard);
     for (size_t i = 0; i < d->zone_files.count; i++) {
         kirim_dns_zone_close(d->zone[i]);
     }

@@ -31,7 +31,7 @@ struct client {
     struct cli cli;
     struct kirim_dns_query_options options;
     uint64_t count, timeout_ms, retries;
-    bool is_json, is_iterative;
+    bool is_json, is_iterative, is_without_cookies;
     struct kirim_loop *loop;
     struct kirim_dns_lookup lane[LANE_COUNT];
     uint64_t started, ended, answered;
@@ -106,8 +106,20 @@ static void print_section(const struct client *c, const struct kirim_dns_message
     }
 }
 
-static void print_answer(const struct client *c, const struct kirim_dns_message *answer)
+/* Whether the server has given a cookie. */
+static void print_cookie(const struct client *c, const struct kirim_dns_query *query)
 {
+    const bool is_given = query->jar[query->server_index].server_bytes > 0;
+    if (c->is_json) {
+        (void)printf(",\"cookie\":%s", is_given ? "true" : "false");
+    } else if (is_given) {
+        (void)printf(", cookie");
+    }
+}
+
+static void print_answer(const struct client *c, const struct kirim_dns_query *query)
+{
+    const struct kirim_dns_message *const answer = &query->answer;
     static const struct {
         uint16_t flag;
         const char *name;
@@ -128,6 +140,7 @@ static void print_answer(const struct client *c, const struct kirim_dns_message 
             (void)printf(" %s", flags[i].name);
         }
     }
+    print_cookie(c, query);
     (void)printf(c->is_json ? "" : "\n");
     print_section(c, answer, KIRIM_DNS_SECTION_ANSWER, "answer");
     print_section(c, answer, KIRIM_DNS_SECTION_AUTHORITY, "authority");
@@ -178,7 +191,7 @@ static void on_done(struct kirim_dns_lookup *lookup)
         c->rtt_ns[c->answered++] = lookup->ended_ns - lookup->started_ns;
         if (!c->is_printed) {
             c->is_printed = true;
-            print_answer(c, &query->answer);
+            print_answer(c, query);
         }
         if (kirim_dns_message_rcode(&query->answer) != KIRIM_DNS_NOERROR) {
             c->status = CLI_FAILURE;
@@ -278,6 +291,7 @@ static void parse_options(struct client *c, int argc, char **argv)
         { .name = "--iterative",
           .is_given = &c->is_iterative,
           .help = "do not ask the server to ask others" },
+        { .name = "--no-cookie", .is_given = &c->is_without_cookies, .help = "send no DNS cookie" },
         { .name = "--json", .is_given = &c->is_json, .help = "print one JSON object" },
     };
     const struct cli_program program = {
@@ -300,6 +314,7 @@ static void parse_options(struct client *c, int argc, char **argv)
     c->options.timeout_ns = c->timeout_ms * NS_PER_MS;
     c->options.try_count = (uint32_t)c->retries + 1;
     c->options.is_recursion_desired = !c->is_iterative;
+    c->options.is_without_cookies = c->is_without_cookies;
     parse_operands(c);
 }
 

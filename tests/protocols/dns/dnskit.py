@@ -40,9 +40,23 @@ def wire_name(name):
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
-def make_query(name, kind=A, number=1, flags=0x0100):
-    return (struct.pack(">HHHHHH", number, flags, 1, 0, 0, 0) + wire_name(name) +
-            struct.pack(">HH", kind, 1))
+def make_query(name, kind=A, number=1, flags=0x0100, cookie=None):
+    option = b"" if cookie is None else struct.pack(">HH", 10, len(cookie)) + cookie
+    opt = b"" if cookie is None else struct.pack(">BHHIH", 0, 41, 1232, 0, len(option)) + option
+    return (struct.pack(">HHHHHH", number, flags, 1, 0, 0, 0 if cookie is None else 1) +
+            wire_name(name) + struct.pack(">HH", kind, 1) + opt)
+
+
+def ask(client, query):
+    """Sends a message from a socket that is connected; what comes back."""
+    client.send(query)
+    return client.recv(65535)
+
+
+def rcode_of(reply):
+    """The result; that of EDNS too if OPT is the last record, with a cookie or nothing in it."""
+    tail = reply[-39:] if reply[-28:-26] == b"\0\x0a" else reply[-11:]
+    return reply[3] & 15 | (tail[5] << 4 if tail[:3] == b"\0\0\x29" else 0)
 
 
 def question_of(message):
@@ -59,9 +73,9 @@ def make_reply(query, address, number=None, question=None):
             b"\xc0\x0c" + struct.pack(">HHIH", A, 1, 60, 4) + bytes(map(int, address.split("."))))
 
 
-def counters(server):
+def counters(server, words=" dns received="):
     """What a server that has ended printed of its own counters, as numbers by name."""
-    line = next(line for line in server.texts["err"].splitlines() if " dns received=" in line)
+    line = next(line for line in server.texts["err"].splitlines() if words in line)
     return {name: int(value) for name, value in programs.words(line).items()}
 
 

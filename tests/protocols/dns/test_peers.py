@@ -38,9 +38,9 @@ def ask(program, server, *words, host="127.0.0.1"):
 class Clients(unittest.TestCase):
     """Each case: the words of the question, what must be in the text, what must not."""
 
-    def check(self, program, cases):
+    def check(self, program, cases, *arguments):
         for reactor, host in dnskit.places():
-            with dnskit.start_dnsd("--reactor", reactor,
+            with dnskit.start_dnsd("--reactor", reactor, *arguments,
                                    listen=programs.join(host, 0)) as server:
                 for words, wanted, unwanted in cases:
                     with self.subTest(program=program, reactor=reactor, host=host, words=words):
@@ -76,13 +76,20 @@ class Clients(unittest.TestCase):
             ("example.test ANY +notcp", ["status: NOERROR", "ANSWER: 1,"], []),
             ("version.bind CH TXT", ["status: REFUSED"], []),
             ("www.example.test +noedns", ["ADDITIONAL: 0"], ["EDNS"]),
-            ("www.example.test +cookie +bufsize=1232 +nsid", ["EDNS: version: 0", "udp: 1232"],
-             ["COOKIE: [0-9a-f]{32}"]),
+            ("www.example.test +cookie +bufsize=1232 +nsid",
+             ["EDNS: version: 0", "udp: 1232", r"COOKIE: [0-9a-f]{48} \(good\)"], []),
+            ("www.example.test +nocookie", ["EDNS: version: 0"], ["COOKIE"]),
+            ("www.example.test +nocookie +ednsopt=10:00112233445566", ["status: FORMERR"],
+             ["COOKIE"]),
+            ("www.example.test +cookie=0011223344556677aabb", ["status: FORMERR"], ["COOKIE"]),
+            ("www.example.test +cookie=0011223344556677010000006000000000112233445566aa",
+             [r"192\.0\.2\.80", r"COOKIE: 0011223344556677[0-9a-f]{32} \(good\)"], []),
+            ("+header-only +cookie", ["status: NOERROR", "QUERY: 0", r"COOKIE: .* \(good\)"], []),
             ("www.example.test +dnssec", [r"flags: do; udp: 1232"], []),
             ("www.example.test +cdflag +adflag", [r"flags: qr aa rd;"], []),
             ("www.example.test +norecurse", [r"flags: qr aa;"], []),
             ("+header-only +noedns", ["status: FORMERR", "QUERY: 0"], []),
-            ("+header-only", ["status: FORMERR", "QUERY: 0"], []),
+            ("+header-only +nocookie", ["status: FORMERR", "QUERY: 0"], []),
             ("www.example.test +edns=9 +noednsneg", ["status: BADVERS", "version: 0"], []),
             ("www.example.test +ednsopt=100:abcd", ["status: NOERROR"], ["OPT=100"]),
             ("www.example.test +opcode=5", ["opcode: UPDATE, status: NOTIMP"], []),
@@ -91,6 +98,24 @@ class Clients(unittest.TestCase):
             ("big.example.test TXT +ignore +bufsize=600", [r"flags: qr aa tc rd;"], []),
             ("big.example.test TXT +bufsize=1232", ["ANSWER: 8"], [r" tc "]),
         ))
+
+    @need("dig", "bind9-dnsutils")
+    def test_dig_comes_back_with_the_cookie_that_is_demanded(self):
+        self.check("dig", (
+            ("ns1.example.test", ["BADCOOKIE, retrying", r"192\.0\.2\.53",
+                                  r"COOKIE: [0-9a-f]{48} \(good\)"], []),
+            ("ns1.example.test +nobadcookie", ["status: BADCOOKIE", "ANSWER: 0", "AUTHORITY: 0",
+                                               r"COOKIE: [0-9a-f]{48} \(good\)"], []),
+            ("ns1.example.test +nocookie +ignore", ["flags: qr tc rd;", "ANSWER: 0"], []),
+            ("ns1.example.test +noedns +ignore", ["flags: qr tc rd;", "ADDITIONAL: 0"], []),
+        ), "--cookies", "require")
+
+    @need("kdig", "knot-dnsutils")
+    def test_kdig_comes_back_too(self):
+        self.check("kdig", (
+            ("ns1.example.test +cookie", [r"192\.0\.2\.53", "status: NOERROR", "COOKIE"], []),
+            ("ns1.example.test +cookie +nobadcookie", ["status: BADCOOKIE", "ANSWER: 0"], []),
+        ), "--cookies", "require")
 
     @programs.unless_wine("the control data of a send, with its source address, is ignored")
     @need("dig", "bind9-dnsutils")

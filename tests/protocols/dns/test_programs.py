@@ -87,6 +87,80 @@ class Together(unittest.TestCase):
                 self.assertEqual(server.stop(), 0)
 
 
+class Guarded(unittest.TestCase):
+    """Cookies and limits, as the options of dnsd say."""
+
+    def test_cookies_in_every_mode(self):
+        query = dnskit.make_query("ns1.example.test", cookie=b"12345678")
+        plain = dnskit.make_query("ns1.example.test")
+        for mode, rcode, has_cookie, plain_flags in (("off", 0, False, b"\x85\0"),
+                                                     ("on", 0, True, b"\x85\0"),
+                                                     ("require", 23, True, b"\x83\0")):
+            with self.subTest(mode=mode), dnskit.start_dnsd("--cookies", mode) as server, \
+                    programs.open_socket() as client:
+                client.connect(("127.0.0.1", server.port))
+                reply = dnskit.ask(client, query)
+                self.assertEqual(dnskit.rcode_of(reply), rcode)
+                self.assertEqual(reply[-24:-16] == b"12345678", has_cookie)
+                self.assertEqual(dnskit.ask(client, plain)[2:4], plain_flags)
+                if has_cookie:
+                    again = dnskit.make_query("ns1.example.test", cookie=reply[-24:])
+                    reply = dnskit.ask(client, again)
+                    self.assertEqual(reply[2:8], b"\x85\0\0\1\0\1")
+                self.assertEqual(server.stop(), 0)
+
+    def test_servers_that_share_a_secret_take_cookies_of_each_other(self):
+        keys = ("e5e973e5a6b2a43f48e7dc849e37bfcf", "DD3BDF9344B678B185A6F5CB60FCA715")
+        with tempfile.TemporaryDirectory() as directory:
+            files = [dnskit.write_zone(directory, text, name) for text, name in (
+                (keys[0], "one"), (f"{keys[1]}\n{keys[0]}\n", "two"), (keys[1] + "\r\n", "three"))]
+            cookie = b"12345678"
+            for file, rcode in zip(files, (23, 0, 0)):
+                with dnskit.start_dnsd("--cookies", "require", "--cookie-secret-file",
+                                       file) as server, programs.open_socket() as client:
+                    client.connect(("127.0.0.1", server.port))
+                    reply = dnskit.ask(client, dnskit.make_query("example.test", dnskit.SOA,
+                                                                 cookie=cookie))
+                    self.assertEqual(dnskit.rcode_of(reply), rcode, file)
+                    cookie = reply[-24:]
+                    self.assertEqual(server.stop(), 0)
+
+    def test_secrets_that_are_none(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for text in ("", "\n", "00" * 15, "00" * 17, "00" * 15 + "0g", ("00" * 16 + "\n") * 3,
+                         "00" * 16 + "\n1"):
+                path = dnskit.write_zone(directory, text, "secret")
+                done = programs.run("dnsd", "--zone", dnskit.EXAMPLE_ZONE, "--listen",
+                                    "127.0.0.1:0", "--cookie-secret-file", path)
+                self.assertEqual(done.returncode, 1, text)
+                self.assertIn(f"{path}: not one or two keys", done.stderr)
+        for words, said in ((("--cookies", "maybe"), "'maybe' is not off, on or require"),
+                            (("--rrl-slip", 1), "--rrl-slip needs --rrl"),
+                            (("--cookies=off", "--cookie-secret-file=x"), "needs cookies")):
+            done = programs.run("dnsd", "--zone", dnskit.EXAMPLE_ZONE, *words)
+            self.assertEqual((done.returncode, said in done.stderr), (2, True), done.stderr)
+
+    def test_identical_answers_are_limited_but_for_who_has_a_cookie(self):
+        with dnskit.start_dnsd("--rrl", 1, "--rrl-slip", 1, "--stats", 0) as server, \
+                programs.open_socket() as client:
+            client.connect(("127.0.0.1", server.port))
+            plain = dnskit.make_query("ns1.example.test")
+            replies = [dnskit.ask(client, plain) for _ in range(100)]
+            short = [reply for reply in replies if reply[2] & 2]
+            self.assertGreater(len(short), 50)  # 99, unless it takes seconds
+            self.assertTrue(all(reply[6:8] == b"\0\0" for reply in short))
+            cookie = b"12345678"
+            for _ in range(100):
+                reply = dnskit.ask(client, dnskit.make_query("ns1.example.test", cookie=cookie))
+                if len(cookie) == 24:
+                    self.assertEqual(reply[2:8], b"\x85\0\0\1\0\1")
+                cookie = reply[-24:]
+            self.assertEqual(server.stop(), 0)
+            found = dnskit.counters(server, "rrl slipped=")
+            self.assertGreaterEqual(found["slipped"], len(short))
+            self.assertGreaterEqual(dnskit.counters(server, "cookies none=")["good"], 99)
+
+
 class Server(unittest.TestCase):
     def test_zone_errors_are_told_with_their_place(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -208,8 +282,9 @@ class Client(unittest.TestCase):
                 self.assertEqual(client.wait_end(), 0)
         self.assertEqual(len({peer for _, peer in asked}), 16)
         self.assertGreater(len({query[:2] for query, _ in asked}), 12)
-        self.assertGreater(len({query[12:] for query, _ in asked}), 12)
-        self.assertEqual(len({query[12:].lower() for query, _ in asked}), 1)
+        self.assertGreater(len({dnskit.question_of(query) for query, _ in asked}), 12)
+        self.assertEqual(len({dnskit.question_of(query).lower() for query, _ in asked}), 1)
+        self.assertEqual(len({query[-8:] for query, _ in asked}), 16)  # cookies
 
     def test_forged_answers_are_ignored(self):
         with programs.open_socket() as server, programs.open_socket() as other:
