@@ -2,7 +2,8 @@
  *
  * Any bytes as a request to a server with one zone that has something of everything. The answer is
  * well-formed, no longer than asked for, to the same identifier and question, and never to a
- * response.
+ * response. With a guard before it, cookies in answers are good ones, and where they are demanded
+ * nobody gets records without one.
  */
 #include <string.h>
 
@@ -58,6 +59,53 @@ static void check_records(const struct kirim_dns_message *reply)
     }
 }
 
+/* ---- with a guard ---------------------------------------------------------------------------- */
+
+enum { NOW_S = 1600000000 };
+
+/* Whether there is a good cookie in a message. */
+static bool has_good_cookie(const struct kirim_dns_guard *guard, const struct kirim_addr *peer,
+                            const struct kirim_dns_message *message, bool *has_cookie)
+{
+    const struct kirim_dns_cookie_claim claim = { peer, NOW_S };
+    struct kirim_dns_option option;
+    *has_cookie =
+        message->has_edns && kirim_dns_edns_find(&message->edns, KIRIM_DNS_OPTION_COOKIE, &option);
+    return *has_cookie && kirim_dns_cookie_judge(&guard->keys, &claim, option.data, option.bytes) >=
+                              KIRIM_DNS_COOKIE_GOOD;
+}
+
+static void try_guarded(struct kirim_dns_server *server, struct kirim_dns_span query, int cookies)
+{
+    static const uint8_t addr[4] = { 192, 0, 2, 1 };
+    const struct kirim_addr peer = kirim_addr_ipv4(addr, 53);
+    struct kirim_dns_guard guard = { .cookies = cookies,
+                                     .keys = { .key = { "sixteen byte key" }, .count = 1 } };
+    uint8_t wire[2048];
+    struct kirim_dns_room room = { wire, sizeof wire, 0 };
+    const struct kirim_dns_request request = { query, &peer, NOW_S * UINT64_C(1000000000) };
+    struct kirim_dns_message message;
+    struct kirim_dns_message reply;
+    bool has_cookie;
+    bool has_reply_cookie;
+    server->guard = &guard;
+    FUZZ_CLAIM(kirim_dns_server_serve(server, &request, &room) == KIRIM_OK);
+    server->guard = NULL;
+    if (room.bytes == 0) {
+        return;
+    }
+    const kirim_err err = kirim_dns_message_read(query, &message);
+    const struct kirim_dns_span span = { wire, room.bytes };
+    FUZZ_CLAIM(kirim_dns_message_read(span, &reply) == KIRIM_OK);
+    FUZZ_CLAIM(room.bytes <= limit_of(&message));
+    const bool is_good = has_good_cookie(&guard, &peer, &message, &has_cookie);
+    const bool is_given = has_good_cookie(&guard, &peer, &reply, &has_reply_cookie);
+    FUZZ_CLAIM(is_given == has_reply_cookie && (!is_given || has_cookie));
+    const bool has_records = reply.record_count[1] + reply.record_count[2] > 0;
+    FUZZ_CLAIM(!has_records || err == KIRIM_OK);
+    FUZZ_CLAIM(!has_records || is_good || cookies != KIRIM_DNS_COOKIES_REQUIRED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct kirim_dns_server *const server = open_server();
@@ -67,6 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct kirim_dns_message request;
     struct kirim_dns_message reply;
     FUZZ_CLAIM(kirim_dns_server_answer(server, query, &room) == KIRIM_OK);
+    try_guarded(server, query, KIRIM_DNS_COOKIES_ON);
+    try_guarded(server, query, KIRIM_DNS_COOKIES_REQUIRED);
     const bool is_dropped = bytes < KIRIM_DNS_HEADER_BYTES || (data[2] & 0x80) != 0;
     FUZZ_CLAIM((room.bytes == 0) == is_dropped);
     if (is_dropped) {
