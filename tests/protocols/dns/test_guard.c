@@ -206,11 +206,8 @@ START_TEST(first_of_several_cookies_counts)
                                                .has_edns = true,
                                                .options = options,
                                                .option_bytes = used };
-        const struct kirim_dns_request request = {
-            .wire = { query, kit_build(&question, query, sizeof query) },
-            .peer = &p->peer,
-            .now_ns = p->now_ns,
-        };
+        bytes = kit_build(&question, query, sizeof query);
+        const struct kirim_dns_request request = { { query, bytes }, &p->peer, p->now_ns };
         kit_serve(&p->server, &request, &p->reply);
         ck_assert_uint_eq(kirim_dns_message_rcode(&p->reply.message),
                           is_good_first ? KIRIM_DNS_NOERROR : KIRIM_DNS_BADCOOKIE);
