@@ -24,7 +24,7 @@ if(BUILD_SHARED_LIBS)
     install(FILES ${import_files} DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${archive})
 
     if(KIRIM_EXAMPLES)
-        install(TARGETS dnsd dnsq echo echod engine kirim-bench kirim-probe sim_storm
+        install(TARGETS dnsd dnsfwd dnsq echo echod engine kirim-bench kirim-probe sim_storm
             RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" ${archive})
     endif()
     install(DIRECTORY examples protocols DESTINATION . ${archive} PATTERN CMakeLists.txt EXCLUDE)

@@ -6,21 +6,9 @@
 
 #include <string.h>
 
+#include "arrival.h"
+
 /* ---- the server ------------------------------------------------------------------------------ */
-
-/* Nobody who can be answered sends from there (RFC 8085 section 5.1). */
-static bool is_forged(const struct kirim_datagram *d)
-{
-    return kirim_addr_port(&d->peer) == 0 || kirim_addr_is_multicast(&d->peer);
-}
-
-/* The address that was asked, if it can be answered from. */
-static bool has_source(const struct kirim_dns_service *service, const struct kirim_datagram *d)
-{
-    return service->names_source && d->arrival != NULL && (d->flags & KIRIM_RX_NO_LOCAL) == 0 &&
-           kirim_addr_family(&d->arrival->local) == kirim_addr_family(&d->peer) &&
-           !kirim_addr_is_multicast(&d->arrival->local);
-}
 
 /* The answer is written where it leaves from. A room that stays unused costs nothing. */
 static void answer_datagram(struct kirim_dns_service *service, const struct kirim_datagram *d)
@@ -44,8 +32,7 @@ static void answer_datagram(struct kirim_dns_service *service, const struct kiri
     if (reply.bytes == 0) {
         return;
     }
-    if (has_source(service, d)) {
-        control.source = d->arrival->local;
+    if (ki_dns_source(service->names_source, d, &control.source)) {
         msg.control = &control;
     }
     msg.peer = &d->peer;
@@ -61,7 +48,7 @@ static void on_requests(struct kirim_endpoint *ep, const struct kirim_batch *bat
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {
             service->stats.too_long++;
-        } else if (is_forged(d)) {
+        } else if (ki_dns_is_forged(d)) {
             service->stats.forged++;
         } else {
             answer_datagram(service, d);
@@ -109,6 +96,8 @@ void kirim_dns_service_close(struct kirim_dns_service *service)
 }
 
 /* ---- lookups --------------------------------------------------------------------------------- */
+
+enum { PORT_MIN = 1024, PORT_MAX = 65535, PORT_TRY_COUNT = 8 };
 
 static void go_on(struct kirim_dns_lookup *lookup);
 
@@ -171,6 +160,27 @@ static void close_endpoint(struct kirim_dns_lookup *lookup)
     }
 }
 
+/* Opens the endpoint on a port that is as random as 16 bits can be; systems choose theirs from a
+ * part of them, and some one after the other (RFC 5452 section 9.2). */
+static kirim_err open_on_random_port(struct kirim_dns_lookup *lookup,
+                                     struct kirim_endpoint_options *options)
+{
+    static const uint8_t any[16] = { 0 };
+    const bool is_ipv4 = kirim_addr_family(&options->peer) == KIRIM_IPV4;
+    kirim_err err = KIRIM_EADDRINUSE;
+    for (int i = 0; i < PORT_TRY_COUNT && (err == KIRIM_EADDRINUSE || err == KIRIM_EACCES); i++) {
+        uint16_t number;
+        err = kirim_loop_random(lookup->loop, &number, sizeof number);
+        if (err < 0) {
+            return err;
+        }
+        const uint16_t port = (uint16_t)(PORT_MIN + number % (PORT_MAX - PORT_MIN + 1));
+        options->local = is_ipv4 ? kirim_addr_ipv4(any, port) : kirim_addr_ipv6(any, port, 0);
+        err = kirim_endpoint_open(lookup->loop, options, &lookup->endpoint);
+    }
+    return err;
+}
+
 /* An endpoint that is connected to `peer`; the one that is open may be. */
 static kirim_err need_endpoint(struct kirim_dns_lookup *lookup, const struct kirim_addr *peer)
 {
@@ -183,10 +193,16 @@ static kirim_err need_endpoint(struct kirim_dns_lookup *lookup, const struct kir
     options.handler = &lookup_handler;
     options.user = lookup;
     options.queue_count_max = KIRIM_DNS_QUERY_TRY_COUNT_MAX;
-    const kirim_err err = kirim_endpoint_open(lookup->loop, &options, &lookup->endpoint);
+    kirim_err err = open_on_random_port(lookup, &options);
+    if (err == KIRIM_EADDRINUSE || err == KIRIM_EACCES) { /* so few are free: any will do */
+        options.local = (struct kirim_addr){ { 0, 0, 0 } };
+        err = kirim_endpoint_open(lookup->loop, &options, &lookup->endpoint);
+    }
     if (err == KIRIM_OK) {
         lookup->open_count++;
         lookup->peer = *peer;
+        lookup->local = kirim_endpoint_local(lookup->endpoint);
+        kirim_addr_set_port(&lookup->local, 0);
     }
     return err;
 }

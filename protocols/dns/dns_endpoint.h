@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * DNS on a loop: a server on an endpoint of its own, and lookups, each with its own endpoint and
- * hence with a port that the system chooses anew.
+ * a port that is chosen at random for it.
  *
  * Only this file and its source know both the protocol and the loop. The structures are the
  * caller's storage and stay put while they are in use. Loop thread only. Sources: RFC 1035 section
@@ -67,6 +67,7 @@ struct kirim_dns_lookup {
     struct kirim_dns_query query; /**< Its `state`, `answer` and `err` say how it ended. */
     uint64_t started_ns;          /**< Loop time of the start. */
     uint64_t ended_ns;            /**< Loop time of the end. */
+    struct kirim_addr local;      /**< The address that was asked from last, its port 0. */
     /** @privatesection The binding's. */
     struct kirim_loop *loop;
     struct kirim_endpoint *endpoint; /**< NULL: none that is not closing. */
@@ -85,7 +86,8 @@ struct kirim_dns_lookup {
  * @brief Starts a lookup.
  *
  * Each server is asked from an endpoint of its own that is connected to it, so only it can answer,
- * and a port that nobody listens on is known at once.
+ * and a port that nobody listens on is known at once. The endpoint's own port is random, out of all
+ * that need no privilege.
  *
  * @param lookup   Caller's storage with `done` set, put until that has been called.
  * @param loop     Open loop.

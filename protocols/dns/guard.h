@@ -17,6 +17,9 @@
 #include "cookie.h"
 #include "message.h"
 
+/** Results that are counted one by one. */
+enum { KIRIM_DNS_RCODE_COUNT = 24 };
+
 /** A datagram with a question. */
 struct kirim_dns_request {
     struct kirim_dns_span wire;    /**< The datagram. */

@@ -18,7 +18,6 @@
 /** Bounds of a server. */
 enum {
     KIRIM_DNS_ZONE_COUNT_MAX = 64,    /**< Zones of one server. */
-    KIRIM_DNS_RCODE_COUNT = 24,       /**< Results that are counted one by one. */
     KIRIM_DNS_VERSION_BYTES_MAX = 255 /**< Of the version's text. */
 };
 

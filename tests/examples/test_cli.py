@@ -10,7 +10,7 @@ import programs
 # What is enough for a program to start, and every operand that it takes.
 NEEDED = {"echod": [], "echo": ["127.0.0.1:9"], "kirim-probe": [],
           "kirim-bench": ["echo", "--port", "0"], "dnsd": [], "dnsq": ["@127.0.0.1:9", "x", "A"],
-          "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
+          "dnsfwd": [], "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
           "embed_libevent": [], "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"]}
 # A good value for each kind of value that a --help names; for all others 8 is one.
 VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select"}
@@ -27,7 +27,7 @@ def options(program):
 
 def every_option():
     """Every option of any program, as the sources have them."""
-    text = "".join(path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.c"))
+    text = "".join(path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.[ch]"))
     return set(re.findall(r'\.name = "(--[a-z-]+)"', text))
 
 

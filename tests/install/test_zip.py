@@ -13,7 +13,8 @@ import programs
 CONSUMER = archive.HERE / "consumer"
 RUN_SECONDS_MAX = 300
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-EXAMPLES = ("dnsd", "dnsq", "echo", "echod", "engine", "kirim-bench", "kirim-probe", "sim_storm")
+EXAMPLES = ("dnsd", "dnsfwd", "dnsq", "echo", "echod", "engine", "kirim-bench", "kirim-probe",
+            "sim_storm")
 REACTORS = {"select", "sim", "wsaevent"}  # and others
 
 
