@@ -13,7 +13,8 @@ NEEDED = {"echod": [], "echo": ["127.0.0.1:9"], "kirim-probe": [],
           "dnsfwd": [], "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
           "embed_libevent": [], "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"]}
 # A good value for each kind of value that a --help names; for all others 8 is one.
-VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select"}
+VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select",
+          "MEMORY": "65536"}
 EXAMPLES = pathlib.Path(os.environ.get("KIRIM_SOURCE", "."), "examples")
 BAD_ADDRS = ("", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:7x", "localhost:7", ":7",
              "2001:db8::1:7", "[::1]", "[::1]7", "::1]:7", "127.0.0.1:7 ", "1.2.3:7")
