@@ -4,7 +4,7 @@
  * different versions understand each other. What one side does not know must be zero, or it is
  * refused. Any thread.
  */
-#include "core.h"
+#include "growth.h"
 
 #include <string.h>
 

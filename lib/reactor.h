@@ -23,6 +23,8 @@
 #include <kirim/loop.h>
 #include <kirim/multicast.h>
 
+#include "growth.h"
+
 /* Out of the line of what every datagram runs through: never but in trouble, or for some only. */
 #ifdef __GNUC__
 #define KI_COLD     __attribute__((cold, noinline))
@@ -376,10 +378,8 @@ struct ki_reactor *ki_loop_reactor(const struct kirim_loop *loop, const struct k
 /* Whether anybody holds a remote of the loop, so that a wake may come. */
 bool ki_loop_is_shared(struct kirim_loop *loop);
 
-/* For what lives without a loop: the C library's allocator as a kirim_alloc_fn, and the copy of a
- * public structure that begins with its size, as in growth.c. */
+/* For what lives without a loop: the C library's allocator as a kirim_alloc_fn. */
 void *ki_default_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
-bool ki_grown_copy(void *to, size_t known, const void *from, size_t size, size_t first);
 
 /* The copy of a handler that is to be of a kind, KI_KIND_...; if it is of another one that is
  * logged (loop NULL: it is not). */

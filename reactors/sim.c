@@ -100,7 +100,7 @@ static kirim_err sim_random(struct ki_reactor *base, void *out, size_t bytes)
     struct kirim_sim_host *host = ((struct ki_sim_reactor *)base)->host;
     uint8_t *at = out;
     for (size_t i = 0; i < bytes; i += 8) {
-        uint64_t word = ki_sim_draw(host->key, KI_SIM_DRAW_RANDOM, host->random_count++);
+        uint64_t word = ki_draw(host->key, KI_DRAW_RANDOM, host->random_count++);
         for (size_t k = i; k < bytes && k < i + 8; k++) {
             at[k] = (uint8_t)word;
             word >>= 8;

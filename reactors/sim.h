@@ -15,6 +15,7 @@
 
 #include <kirim/sim.h>
 
+#include "draw.h"
 #include "reactor.h"
 
 enum {
@@ -44,50 +45,11 @@ enum {
 /* Longest wait in real time, after which a private world looks again. */
 #define KI_SIM_PARK_NS_MAX ((uint64_t)3600 * 1000000000)
 
-/* Longest delay, jitter and reordering delay of a link: the sum of all fits a clock of 64 bits. */
-#define KI_SIM_DELAY_NS_MAX ((uint64_t)1 << 60)
-
-/* ---- hashing (sim_hash.c): the only source of chance ----------------------------------------- */
-
-/* What a draw is for. A number keeps its meaning for ever: runs are replayed by it. */
-enum {
-    KI_SIM_DRAW_LOSS = 1,
-    KI_SIM_DRAW_DUPLICATE = 2,
-    KI_SIM_DRAW_REORDER = 3,
-    KI_SIM_DRAW_CORRUPT = 4,
-    KI_SIM_DRAW_JITTER = 5,
-    KI_SIM_DRAW_COPY_JITTER = 6,
-    KI_SIM_DRAW_RANDOM = 7,
-    KI_SIM_DRAW_EPHEMERAL = 8,
-    KI_SIM_DRAW_SHARE = 9
-};
-
-#define KI_SIM_GOLDEN 0x9e3779b97f4a7c15U
-
-/* A permutation of 64 bits in which every bit of the result depends on every bit of `x`. Source: D.
- * Stafford's variant 13 of the finaliser of MurmurHash3, as in SplitMix64. */
-static inline uint64_t ki_sim_mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
-}
-
-/* The draw number `ordinal` of kind `kind` from the stream `key`. */
-static inline uint64_t ki_sim_draw(uint64_t key, uint64_t kind, uint64_t ordinal)
-{
-    const uint64_t stream = ki_sim_mix(key + kind * 0xd1342543de82ef95U);
-    return ki_sim_mix(stream + ordinal * KI_SIM_GOLDEN);
-}
-
-/* Hash of bytes, the same whatever the machine's byte order. */
-uint64_t ki_sim_hash_bytes(uint64_t key, const uint8_t *data, size_t bytes);
+/* ---- hashing (sim_hash.c) ----------------------------------------------------------------------
+ */
 
 /* Hash of an address, of its port and scope too only if `is_whole`. */
 uint64_t ki_sim_hash_addr(const struct kirim_addr *a, bool is_whole);
-
-/* `x` scaled from 0 .. 2^64-1 to 0 .. most, evenly. */
-uint64_t ki_sim_scale(uint64_t x, uint64_t most);
 
 /* ---- hash tables (sim_table.c) --------------------------------------------------------------- */
 
@@ -161,18 +123,10 @@ struct ki_sim_packet {
 struct ki_sim_link {
     struct ki_sim_node node;
     struct kirim_sim_host *from, *to;
-    uint64_t key;             /* of its draws: from the seed and both names */
-    uint64_t ordinal;         /* of the next datagram */
-    uint64_t last_arrival_ns; /* of what keeps its order */
-    uint32_t told_mtu;        /* path MTU that a report has told `from`; 0: none */
-    bool has_rules;           /* of its own */
-    struct kirim_sim_link rules;
-};
-
-/* What happens to one datagram. */
-struct ki_sim_verdict {
-    bool is_lost, is_corrupt, is_duplicate, is_reordered;
-    uint64_t delay_ns, copy_delay_ns; /* without the reordering's */
+    struct kirim_link model; /* its key is made of the seed and both names */
+    uint32_t told_mtu;       /* path MTU that a report has told `from`; 0: none */
+    bool has_rules;          /* of its own */
+    struct kirim_link_rules rules;
 };
 
 /* ---- hosts and the world (sim_world.c) ------------------------------------------------------- */
@@ -217,8 +171,8 @@ struct kirim_sim {
     struct ki_sim_packet *free_packets[KI_SIM_ROOM_CLASS_COUNT];
     size_t free_bytes;
     size_t loop_count; /* open */
-    struct kirim_sim_link default_rules;
-    struct kirim_sim_link loopback_rules;
+    struct kirim_link_rules default_rules;
+    struct kirim_link_rules loopback_rules;
     struct kirim_sim_stats stats;
     bool is_private;
     bool is_running;
@@ -314,7 +268,12 @@ enum {
     KI_SIM_NOTE_NO_PORT = 8,
     KI_SIM_NOTE_RECEIVE_FULL = 9,
     KI_SIM_NOTE_DELIVERED = 10,
-    KI_SIM_NOTE_REPORTED = 11
+    KI_SIM_NOTE_REPORTED = 11,
+    KI_SIM_NOTE_BURST = 12,
+    KI_SIM_NOTE_QUEUE_FULL = 13,
+    KI_SIM_NOTE_CONGESTED = 14,
+    KI_SIM_NOTE_MARKED = 15,
+    KI_SIM_NOTE_FLIPPED = 16
 };
 
 /* Sets pk->mark from what stands in the packet. */
@@ -361,16 +320,9 @@ struct ki_sim_node *ki_sim_table_next(const struct ki_sim_node *node);
 struct ki_sim_link *ki_sim_link_get(struct kirim_sim_host *from, struct kirim_sim_host *to);
 
 /* The rules in force from one host to another. */
-const struct kirim_sim_link *ki_sim_link_rules(struct kirim_sim_host *from,
-                                               struct kirim_sim_host *to,
-                                               const struct ki_sim_link *link);
-
-/* What happens to the datagram `ordinal` of the link `key`: a function of its arguments alone. */
-struct ki_sim_verdict ki_sim_link_decide(const struct kirim_sim_link *rules, uint64_t key,
-                                         uint64_t ordinal);
-
-/* Rules that do nothing. */
-void ki_sim_rules_init(struct kirim_sim_link *rules, uint64_t delay_ns);
+const struct kirim_link_rules *ki_sim_link_rules(struct kirim_sim_host *from,
+                                                 struct kirim_sim_host *to,
+                                                 const struct ki_sim_link *link);
 
 /* ---- sim_wire.c ------------------------------------------------------------------------------ */
 

@@ -10,12 +10,12 @@
 
 void ki_sim_packet_mark(struct ki_sim_packet *pk)
 {
-    uint64_t mark = ki_sim_hash_bytes(pk->from->key, pk->data, pk->bytes);
-    mark = ki_sim_mix(mark ^ pk->to->key);
-    mark = ki_sim_mix(mark ^ ki_sim_hash_addr(&pk->source, true));
-    mark = ki_sim_mix(mark ^ ki_sim_hash_addr(&pk->dest, true));
+    uint64_t mark = ki_hash_bytes(pk->from->key, pk->data, pk->bytes);
+    mark = ki_mix(mark ^ pk->to->key);
+    mark = ki_mix(mark ^ ki_sim_hash_addr(&pk->source, true));
+    mark = ki_mix(mark ^ ki_sim_hash_addr(&pk->dest, true));
     const uint64_t octet = (uint64_t)pk->arrival.dscp << 8 | pk->ecn;
-    pk->mark = ki_sim_mix(mark ^ (octet << 32 | pk->arrival.ttl));
+    pk->mark = ki_mix(mark ^ (octet << 32 | pk->arrival.ttl));
 }
 
 /* The counter of a note; NULL: it has none. */
@@ -42,6 +42,16 @@ static uint64_t *counter_of(struct kirim_sim_stats *stats, uint64_t note)
         return &stats->receive_full;
     case KI_SIM_NOTE_DELIVERED:
         return &stats->delivered;
+    case KI_SIM_NOTE_BURST:
+        return &stats->burst;
+    case KI_SIM_NOTE_QUEUE_FULL:
+        return &stats->queue_full;
+    case KI_SIM_NOTE_CONGESTED:
+        return &stats->congested;
+    case KI_SIM_NOTE_MARKED:
+        return &stats->marked;
+    case KI_SIM_NOTE_FLIPPED:
+        return &stats->flipped;
     default:
         return &stats->reported;
     }
@@ -50,6 +60,6 @@ static uint64_t *counter_of(struct kirim_sim_stats *stats, uint64_t note)
 void ki_sim_note(struct kirim_sim *sim, uint64_t note, const struct ki_sim_packet *pk)
 {
     (*counter_of(&sim->stats, note))++;
-    const uint64_t what = ki_sim_mix(pk->mark ^ note * KI_SIM_GOLDEN);
-    sim->digest = ki_sim_mix(sim->digest ^ ki_sim_mix(sim->now_ns + KI_SIM_GOLDEN)) + what;
+    const uint64_t what = ki_mix(pk->mark ^ note * KI_GOLDEN);
+    sim->digest = ki_mix(sim->digest ^ ki_mix(sim->now_ns + KI_GOLDEN)) + what;
 }

@@ -17,7 +17,7 @@
 
 static uint64_t hash_of(const struct kirim_sim_host *host, uint16_t number)
 {
-    return ki_sim_mix(host->key + KI_SIM_GOLDEN * number);
+    return ki_mix(host->key + KI_GOLDEN * number);
 }
 
 static struct ki_sim_port *port_of(struct ki_sim_node *node)
@@ -78,7 +78,7 @@ static unsigned closeness(const struct ki_sim_port *p, const struct kirim_addr *
  * goes move. */
 static uint64_t claim(const struct ki_sim_port *p, const struct kirim_addr *remote)
 {
-    return ki_sim_draw(p->host->key ^ ki_sim_hash_addr(remote, true), KI_SIM_DRAW_SHARE, p->number);
+    return ki_draw(p->host->key ^ ki_sim_hash_addr(remote, true), KI_DRAW_SHARE, p->number);
 }
 
 struct ki_sim_port *ki_sim_port_find(struct kirim_sim_host *host, const struct kirim_addr *local,

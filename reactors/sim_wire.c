@@ -17,10 +17,10 @@ enum { IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8 };
 struct launch {
     const struct ki_sim_route *route; /* to one host, with its link */
     struct ki_sim_route aimed;        /* what `route` points to, if it is to one of many */
-    const struct kirim_sim_link *rules;
+    const struct kirim_link_rules *rules;
     struct kirim_addr source;
+    struct kirim_link_datagram datagram; /* as the model takes it */
     uint32_t ttl;
-    bool is_too_large;
 };
 
 /* ---- may it leave? --------------------------------------------------------------------------- */
@@ -81,7 +81,7 @@ static kirim_err choose_source(const struct ki_sim_port *p, const struct kirim_c
 }
 
 /* Whether the sender has been told of the MTU that is in force behind its own interface. */
-static bool is_mtu_told(const struct ki_sim_link *link, const struct kirim_sim_link *rules)
+static bool is_mtu_told(const struct ki_sim_link *link, const struct kirim_link_rules *rules)
 {
     return rules->mtu_action == KIRIM_SIM_MTU_REPORT && rules->mtu != 0 &&
            link->told_mtu == rules->mtu;
@@ -106,7 +106,7 @@ kirim_err ki_sim_path_mtu(struct ki_reactor *r, struct ki_port *p, const struct 
     if (link == NULL) {
         return KIRIM_ENOMEM;
     }
-    const struct kirim_sim_link *rules = ki_sim_link_rules(port->host, route.to, link);
+    const struct kirim_link_rules *rules = ki_sim_link_rules(port->host, route.to, link);
     const uint32_t action = rules->mtu_action;
     const bool is_known = action == KIRIM_SIM_MTU_ERROR || action == KIRIM_SIM_MTU_FRAGMENT ||
                           is_mtu_told(link, rules);
@@ -121,27 +121,26 @@ kirim_err ki_sim_path_mtu(struct ki_reactor *r, struct ki_port *p, const struct 
 static kirim_err check_size(struct ki_sim_port *p, const struct ki_entry *e, struct launch *out)
 {
     const bool is_ipv4 = kirim_addr_family(&p->route.dest) == KIRIM_IPV4;
+    const struct kirim_control *control = e->control;
     if (e->bytes > (is_ipv4 ? KIRIM_PAYLOAD_IPV4_BYTES_MAX : KIRIM_PAYLOAD_IPV6_BYTES_MAX)) {
         return KIRIM_EMSGSIZE;
     }
-    const uint32_t whole = e->bytes + UDP_HEADER + (is_ipv4 ? IPV4_HEADER : IPV6_HEADER);
-    out->is_too_large = out->rules->mtu != 0 && whole > out->rules->mtu;
-    if (!out->is_too_large) {
-        return KIRIM_OK;
+    out->datagram = (struct kirim_link_datagram){
+        .time_ns = p->host->sim->now_ns,
+        .bytes = e->bytes,
+        .header_bytes = UDP_HEADER + (is_ipv4 ? (uint32_t)IPV4_HEADER : (uint32_t)IPV6_HEADER),
+        .ecn = control != NULL ? control->ecn : 0,
+        .is_whole =
+            p->is_whole || (control != NULL && (control->flags & KIRIM_CONTROL_DONT_FRAGMENT) != 0),
+    };
+    const uint32_t fit = kirim_link_fit(out->rules, &out->datagram);
+    const bool is_told =
+        out->datagram.is_whole && !p->is_probing && is_mtu_told(out->route->link, out->rules);
+    if (fit == KIRIM_LINK_REFUSED || (fit == KIRIM_LINK_REPORTED && is_told)) {
+        p->host->sim->stats.too_large++;
+        return KIRIM_EMSGSIZE;
     }
-    const uint32_t action = out->rules->mtu_action;
-    const bool is_whole = p->is_whole || (e->control != NULL &&
-                                          (e->control->flags & KIRIM_CONTROL_DONT_FRAGMENT) != 0);
-    if (action == KIRIM_SIM_MTU_FRAGMENT && !is_whole) {
-        out->is_too_large = false;
-        return KIRIM_OK;
-    }
-    const bool is_told = is_whole && !p->is_probing && is_mtu_told(out->route->link, out->rules);
-    if ((action == KIRIM_SIM_MTU_REPORT && !is_told) || action == KIRIM_SIM_MTU_BLACK_HOLE) {
-        return KIRIM_OK;
-    }
-    p->host->sim->stats.too_large++;
-    return KIRIM_EMSGSIZE;
+    return KIRIM_OK;
 }
 
 /* Whether the send buffer has room; if not the port will be told when it has. An empty one takes
@@ -239,7 +238,7 @@ static void fill(struct ki_sim_packet *pk, const struct launch *l, const struct 
  * There is a slot for it. */
 static void send_report(struct kirim_sim *sim, struct ki_sim_packet *pk, uint64_t from_ns)
 {
-    const struct kirim_sim_link *back = ki_sim_link_rules(pk->to, pk->from, NULL);
+    const struct kirim_link_rules *back = ki_sim_link_rules(pk->to, pk->from, NULL);
     if (back->is_down) {
         ki_sim_packet_free(sim, pk);
         return;
@@ -249,55 +248,85 @@ static void send_report(struct kirim_sim *sim, struct ki_sim_packet *pk, uint64_
     ki_sim_queue_put(sim, &pk->event, later(from_ns, back->delay_ns));
 }
 
-/* Puts one packet on its way to its host. What is not reordered arrives in the order of leaving. */
-static void carry(struct kirim_sim *sim, struct ki_sim_link *link, struct ki_sim_packet *pk,
-                  uint64_t delay_ns, uint64_t reorder_ns)
+/* What is noted of a datagram that does not arrive. */
+static uint64_t note_of(uint32_t outcome)
 {
-    uint64_t arrival_ns = later(sim->now_ns, delay_ns);
-    if (arrival_ns < link->last_arrival_ns) {
-        arrival_ns = link->last_arrival_ns;
+    switch (outcome) {
+    case KIRIM_LINK_TOO_LARGE:
+    case KIRIM_LINK_REPORTED:
+        return KI_SIM_NOTE_TOO_LARGE;
+    case KIRIM_LINK_FULL:
+        return KI_SIM_NOTE_QUEUE_FULL;
+    case KIRIM_LINK_CONGESTED:
+        return KI_SIM_NOTE_CONGESTED;
+    case KIRIM_LINK_BURST:
+        return KI_SIM_NOTE_BURST;
+    case KIRIM_LINK_CORRUPTED:
+        return KI_SIM_NOTE_CORRUPTED;
+    default:
+        return KI_SIM_NOTE_LOST;
     }
-    if (reorder_ns == 0) {
-        link->last_arrival_ns = arrival_ns;
-    }
-    ki_sim_queue_put(sim, &pk->event, later(arrival_ns, reorder_ns));
 }
 
-/* What the rules let come of a datagram that has left; `copy` is there if there are to be two. */
-static void meet_faults(struct kirim_sim *sim, const struct launch *l, struct ki_sim_packet *pk,
-                        struct ki_sim_packet *copy, const struct ki_sim_verdict *v)
+/* It does not arrive. RFC 1122, section 3.2.2: no report about what many get. */
+static void drop(struct kirim_sim *sim, const struct launch *l, struct ki_sim_packet *pk,
+                 const struct kirim_link_fate *fate)
 {
-    const struct kirim_sim_link *rules = l->rules;
-    if (rules->is_down || v->is_lost || v->is_corrupt || l->is_too_large) {
-        const bool is_lost = rules->is_down || (v->is_lost && !l->is_too_large);
-        const uint64_t note = is_lost           ? KI_SIM_NOTE_LOST
-                              : l->is_too_large ? KI_SIM_NOTE_TOO_LARGE
-                                                : KI_SIM_NOTE_CORRUPTED;
-        ki_sim_note(sim, note, pk);
-        if (note == KI_SIM_NOTE_TOO_LARGE && rules->mtu_action == KIRIM_SIM_MTU_REPORT &&
-            !pk->is_for_many) { /* RFC 1122, section 3.2.2: no report about what many get */
-            pk->err = KIRIM_EMSGSIZE;
-            pk->path_mtu = rules->mtu;
-            send_report(sim, pk, later(sim->now_ns, rules->delay_ns));
-        } else {
-            ki_sim_packet_free(sim, pk);
-        }
+    ki_sim_note(sim, note_of(fate->outcome), pk);
+    if (fate->outcome == KIRIM_LINK_REPORTED && !pk->is_for_many) {
+        pk->err = KIRIM_EMSGSIZE;
+        pk->path_mtu = l->rules->mtu;
+        send_report(sim, pk, fate->arrival_ns[0]);
+    } else {
+        ki_sim_packet_free(sim, pk);
+    }
+}
+
+/* What the link writes into a datagram that arrives. */
+static void change(struct ki_sim_packet *pk, const struct kirim_link_fate *fate)
+{
+    pk->ecn = fate->ecn;
+    kirim_link_corrupt(fate, pk->data);
+    ki_sim_packet_mark(pk);
+}
+
+/* What the link lets come of a datagram that has left; `copy` is there if there are to be two. */
+static void meet_fate(struct kirim_sim *sim, const struct launch *l, struct ki_sim_packet *pk,
+                      struct ki_sim_packet *copy, const struct kirim_link_fate *fate)
+{
+    if (fate->copy_count == 0) {
+        drop(sim, l, pk, fate);
         return;
     }
-    if (v->is_reordered) {
+    const bool is_marked = fate->ecn != pk->ecn;
+    if (is_marked || fate->flip_count > 0) {
+        change(pk, fate);
+        if (copy != NULL) {
+            change(copy, fate);
+        }
+        if (is_marked) {
+            ki_sim_note(sim, KI_SIM_NOTE_MARKED, pk);
+        }
+        if (fate->flip_count > 0) {
+            ki_sim_note(sim, KI_SIM_NOTE_FLIPPED, pk);
+        }
+    }
+    if (fate->is_reordered) {
         ki_sim_note(sim, KI_SIM_NOTE_REORDERED, pk);
     }
-    carry(sim, l->route->link, pk, v->delay_ns, v->is_reordered ? rules->reorder_ns : 0);
+    ki_sim_queue_put(sim, &pk->event, fate->arrival_ns[0]);
     if (copy != NULL) {
         ki_sim_note(sim, KI_SIM_NOTE_DUPLICATED, copy);
-        carry(sim, l->route->link, copy, v->copy_delay_ns, 0);
+        ki_sim_queue_put(sim, &copy->event, fate->arrival_ns[1]);
     }
 }
 
-static bool is_double(const struct launch *l, const struct ki_sim_verdict *v)
+/* What the link will do, and what it will be then: nothing has happened yet. */
+static struct kirim_link decide(const struct launch *l, struct kirim_link_fate *out)
 {
-    return v->is_duplicate && !v->is_lost && !v->is_corrupt && !l->is_too_large &&
-           !l->rules->is_down;
+    struct kirim_link model = l->route->link->model;
+    kirim_link_send(&model, l->rules, &l->datagram, out);
+    return model;
 }
 
 /* Everything is known and permitted: memory is all that can still be missing. */
@@ -305,8 +334,9 @@ static kirim_err launch(struct ki_sim_port *p, const struct launch *l, const str
 {
     struct kirim_sim *sim = p->host->sim;
     struct ki_sim_link *link = l->route->link;
-    const struct ki_sim_verdict v = ki_sim_link_decide(l->rules, link->key, link->ordinal);
-    const bool is_twice = is_double(l, &v);
+    struct kirim_link_fate fate;
+    const struct kirim_link model = decide(l, &fate);
+    const bool is_twice = fate.copy_count == 2;
     struct ki_sim_packet *pk = ki_sim_packet_alloc(sim, e->bytes);
     if (pk == NULL) {
         return KIRIM_ENOBUFS;
@@ -316,10 +346,10 @@ static kirim_err launch(struct ki_sim_port *p, const struct launch *l, const str
     if ((is_twice && copy == NULL) || !ki_sim_queue_reserve(sim, 2)) {
         goto fail_packets;
     }
-    link->ordinal++;
+    link->model = model;
     p->tx_used += pk->charge;
     ki_sim_note(sim, KI_SIM_NOTE_SENT, pk);
-    meet_faults(sim, l, pk, copy, &v);
+    meet_fate(sim, l, pk, copy, &fate);
     return KIRIM_OK;
 fail_packets:
     if (copy != NULL) {
@@ -346,11 +376,6 @@ static kirim_err aim(struct ki_sim_port *p, struct kirim_sim_host *to, struct la
     return KIRIM_OK;
 }
 
-static struct ki_sim_verdict decide(const struct launch *l)
-{
-    return ki_sim_link_decide(l->rules, l->route->link->key, l->route->link->ordinal);
-}
-
 /* Makes the packet for one host and puts it before those of `*list`; behind it stands the second
  * one if its link doubles it. */
 static kirim_err prepare_host(struct ki_sim_port *p, const struct ki_entry *e,
@@ -367,8 +392,9 @@ static kirim_err prepare_host(struct ki_sim_port *p, const struct ki_entry *e,
         return KIRIM_ENOBUFS;
     }
     fill(pk, l, e);
-    const struct ki_sim_verdict v = decide(l);
-    const bool is_twice = is_double(l, &v);
+    struct kirim_link_fate fate;
+    (void)decide(l, &fate);
+    const bool is_twice = fate.copy_count == 2;
     struct ki_sim_packet *copy = is_twice ? ki_sim_packet_copy(sim, pk) : NULL;
     pk->next = *list;
     *list = pk;
@@ -389,13 +415,13 @@ static void launch_list(struct ki_sim_port *p, const struct ki_entry *e, struct 
         list = pk->next;
         (void)aim(p, pk->to, l);
         (void)check_size(p, e, l);
-        const struct ki_sim_verdict v = decide(l);
-        if (is_double(l, &v) && list != NULL) {
+        struct kirim_link_fate fate;
+        l->route->link->model = decide(l, &fate);
+        if (fate.copy_count == 2 && list != NULL) {
             copy = list;
             list = copy->next;
         }
-        l->route->link->ordinal++;
-        meet_faults(p->host->sim, l, pk, copy, &v);
+        meet_fate(p->host->sim, l, pk, copy, &fate);
     }
 }
 

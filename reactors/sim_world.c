@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { START_NS = 1000000000, LINK_DELAY_NS = 50000 };
+enum { START_NS = 1000000000 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -47,10 +47,10 @@ static kirim_err open_world(const struct kirim_sim_options *options, struct kiri
     sim->seed = options->seed;
     sim->now_ns = options->start_ns != 0 ? options->start_ns : START_NS;
     sim->epoch = 1;
-    sim->digest = ki_sim_mix(options->seed);
+    sim->digest = ki_mix(options->seed);
     sim->stats.size = sizeof sim->stats;
-    ki_sim_rules_init(&sim->default_rules, LINK_DELAY_NS);
-    ki_sim_rules_init(&sim->loopback_rules, 0);
+    sim->default_rules = (struct kirim_link_rules)KIRIM_SIM_LINK_INIT;
+    sim->loopback_rules = (struct kirim_link_rules)KIRIM_LINK_RULES_INIT;
     atomic_init(&sim->woken, NULL);
     *out = sim;
     return KIRIM_OK;
@@ -170,7 +170,7 @@ struct ki_sim_home *ki_sim_home_find(struct kirim_sim *sim, const struct kirim_a
 
 static uint64_t hash_name(const struct kirim_sim *sim, const char *name)
 {
-    return ki_sim_hash_bytes(ki_sim_mix(sim->seed), (const uint8_t *)name, strlen(name));
+    return ki_party_key(sim->seed, name);
 }
 
 /* Whether `name` is one to 31 bytes. */
@@ -252,7 +252,7 @@ static kirim_err add_host(struct kirim_sim *sim, const char *name, const struct 
     memcpy(host->name, name, strlen(name));
     host->sim = sim;
     host->key = hash_name(sim, name);
-    host->ephemeral = ki_sim_draw(host->key, KI_SIM_DRAW_EPHEMERAL, 0) % KI_SIM_EPHEMERAL_COUNT;
+    host->ephemeral = ki_draw(host->key, KI_DRAW_EPHEMERAL, 0) % KI_SIM_EPHEMERAL_COUNT;
     host->turn.kind = KI_SIM_TURN;
     host->home_count = addr_count;
     for (size_t i = 0; i < addr_count; i++) {

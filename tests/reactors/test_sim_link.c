@@ -9,7 +9,7 @@
 
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { RATE_COUNT = 10000, DECISION_COUNT = 20000, TENTH = 100000, ALWAYS = 1000000 };
+enum { RATE_COUNT = 10000, TENTH = 100000, ALWAYS = 1000000 };
 
 /* Two hosts and an endpoint on each; what `a` sends goes over the link under test. */
 struct pair {
@@ -100,25 +100,6 @@ START_TEST(jitter_spreads_over_its_range_and_keeps_the_order)
 }
 END_TEST
 
-START_TEST(jitter_is_even_over_its_range)
-{
-    struct kirim_sim_link rules = KIRIM_SIM_LINK_INIT;
-    size_t count[10] = { 0 };
-    rules.delay_ns = 100;
-    rules.jitter_ns = 9;
-    for (uint64_t i = 0; i < DECISION_COUNT; i++) {
-        const struct ki_sim_verdict v = ki_sim_link_decide(&rules, 99, i);
-        ck_assert_uint_ge(v.delay_ns, 100);
-        ck_assert_uint_le(v.delay_ns, 109);
-        count[v.delay_ns - 100]++;
-    }
-    for (size_t i = 0; i < 10; i++) {
-        ck_assert_uint_gt(count[i], DECISION_COUNT / 10 - 200);
-        ck_assert_uint_lt(count[i], DECISION_COUNT / 10 + 200);
-    }
-}
-END_TEST
-
 START_TEST(what_is_under_way_keeps_its_delay_and_is_not_overtaken)
 {
     struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
@@ -178,18 +159,6 @@ START_TEST(fault_strikes_as_often_as_it_should)
     ck_assert_uint_eq(s.delivered, r->wanted.delivered);
     ck_assert_uint_eq(p.b->rx_count, r->wanted.delivered);
     kit_close(&p.k);
-}
-END_TEST
-
-START_TEST(one_of_a_million_is_one_of_a_million)
-{
-    struct kirim_sim_link rules = KIRIM_SIM_LINK_INIT;
-    size_t count = 0;
-    rules.loss_ppm = 1;
-    for (uint64_t i = 0; i < (uint64_t)10 * ALWAYS; i++) {
-        count += ki_sim_link_decide(&rules, 7, i).is_lost;
-    }
-    ck_assert_uint_eq(count, 6);
 }
 END_TEST
 
@@ -274,22 +243,6 @@ static struct kirim_sim_link all_but(int fault)
     return rules;
 }
 
-START_TEST(taking_one_fault_away_leaves_all_other_decisions)
-{
-    const struct kirim_sim_link all = all_faults();
-    const struct kirim_sim_link fewer = all_but(_i);
-    for (uint64_t i = 0; i < DECISION_COUNT; i++) {
-        const struct ki_sim_verdict a = ki_sim_link_decide(&all, 5, i);
-        const struct ki_sim_verdict b = ki_sim_link_decide(&fewer, 5, i);
-        ck_assert(b.is_lost == (_i == 0 ? false : a.is_lost));
-        ck_assert(b.is_duplicate == (_i == 1 ? false : a.is_duplicate));
-        ck_assert(b.is_reordered == (_i == 2 ? false : a.is_reordered));
-        ck_assert(b.is_corrupt == (_i == 3 ? false : a.is_corrupt));
-        ck_assert_uint_eq(b.delay_ns, _i == 4 ? 50 * US : a.delay_ns);
-    }
-}
-END_TEST
-
 /* How often each number arrived. */
 static void count_arrivals(const struct pair *p, uint8_t *count)
 {
@@ -361,7 +314,7 @@ START_TEST(both_directions_of_a_link_and_other_seeds_decide_differently)
     pair_open(&p, 1, link);
     const struct ki_sim_link *there = ki_sim_link_get(p.from->host, p.to->host);
     const struct ki_sim_link *back = ki_sim_link_get(p.to->host, p.from->host);
-    ck_assert_uint_ne(there->key, back->key);
+    ck_assert_uint_ne(there->model.key, back->model.key);
     kit_close(&p.k);
 }
 END_TEST
@@ -551,14 +504,11 @@ int main(void)
         { delay_is_kept_to_the_nanosecond, 0 },
         { default_link_is_for_all_without_rules_of_their_own, 0 },
         { jitter_spreads_over_its_range_and_keeps_the_order, 0 },
-        { jitter_is_even_over_its_range, 0 },
         { what_is_under_way_keeps_its_delay_and_is_not_overtaken, 0 },
         { fault_strikes_as_often_as_it_should, COUNT_OF(rates) },
-        { one_of_a_million_is_one_of_a_million, 0 },
         { duplicate_is_a_second_whole_datagram, 0 },
         { reordered_datagram_is_overtaken, 0 },
         { link_that_is_up_again_carries, 0 },
-        { taking_one_fault_away_leaves_all_other_decisions, 5 },
         { lost_datagrams_are_the_same_without_duplication, 0 },
         { decisions_of_one_link_do_not_depend_on_other_traffic, 0 },
         { both_directions_of_a_link_and_other_seeds_decide_differently, 0 },

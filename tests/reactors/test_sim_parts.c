@@ -153,18 +153,18 @@ static void check_table(struct kit *k, struct ki_sim_node *nodes)
     struct ki_sim_table t = { NULL, 0, 0 };
     for (size_t i = 0; i < NODE_COUNT; i++) {
         ck_assert(ki_sim_table_reserve(k->sim, &t, 1));
-        ki_sim_table_add(&t, &nodes[i], ki_sim_mix(i / 2));
+        ki_sim_table_add(&t, &nodes[i], ki_mix(i / 2));
     }
     for (size_t i = 0; i < NODE_COUNT / 2; i++) {
-        ck_assert_uint_eq(count_found(&t, ki_sim_mix(i)), 2);
+        ck_assert_uint_eq(count_found(&t, ki_mix(i)), 2);
     }
     for (size_t i = 0; i < NODE_COUNT; i += 2) {
         ki_sim_table_remove(&t, &nodes[i]);
     }
     for (size_t i = 0; i < NODE_COUNT / 2; i++) {
-        ck_assert_uint_eq(count_found(&t, ki_sim_mix(i)), 1);
+        ck_assert_uint_eq(count_found(&t, ki_mix(i)), 1);
     }
-    ck_assert_uint_eq(count_found(&t, ki_sim_mix(NODE_COUNT)), 0);
+    ck_assert_uint_eq(count_found(&t, ki_mix(NODE_COUNT)), 0);
     ki_sim_table_fini(k->sim, &t);
 }
 
@@ -210,10 +210,10 @@ END_TEST
 
 START_TEST(draws_are_the_same_everywhere)
 {
-    ck_assert_uint_eq(ki_sim_mix(1), UINT64_C(0x5692161d100b05e5));
-    ck_assert_uint_eq(ki_sim_draw(1, KI_SIM_DRAW_LOSS, 0), UINT64_C(0xf9bf81ab2a0effc));
-    ck_assert_uint_eq(ki_sim_draw(1, KI_SIM_DRAW_LOSS, 1), UINT64_C(0x2c81a64177c1767b));
-    ck_assert_uint_eq(ki_sim_draw(2, KI_SIM_DRAW_JITTER, 77), UINT64_C(0xcdae205e1b94c9bd));
+    ck_assert_uint_eq(ki_mix(1), UINT64_C(0x5692161d100b05e5));
+    ck_assert_uint_eq(ki_draw(1, KI_DRAW_LOSS, 0), UINT64_C(0xf9bf81ab2a0effc));
+    ck_assert_uint_eq(ki_draw(1, KI_DRAW_LOSS, 1), UINT64_C(0x2c81a64177c1767b));
+    ck_assert_uint_eq(ki_draw(2, KI_DRAW_JITTER, 77), UINT64_C(0xcdae205e1b94c9bd));
 }
 END_TEST
 
@@ -223,13 +223,13 @@ START_TEST(hash_of_bytes_is_the_same_everywhere_and_at_any_place)
     for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (uint8_t)(i * 7);
     }
-    ck_assert_uint_eq(ki_sim_hash_bytes(1, bytes, 0), UINT64_C(0x937fcb6b3e1639cf));
-    ck_assert_uint_eq(ki_sim_hash_bytes(1, bytes, 31), UINT64_C(0x6bb2cf1a4b9a4299));
-    ck_assert_uint_eq(ki_sim_hash_bytes(1, bytes, 100), UINT64_C(0xe24b8e3a0936c31b));
-    const uint64_t hash = ki_sim_hash_bytes(1, bytes, 96);
+    ck_assert_uint_eq(ki_hash_bytes(1, bytes, 0), UINT64_C(0x937fcb6b3e1639cf));
+    ck_assert_uint_eq(ki_hash_bytes(1, bytes, 31), UINT64_C(0x6bb2cf1a4b9a4299));
+    ck_assert_uint_eq(ki_hash_bytes(1, bytes, 100), UINT64_C(0xe24b8e3a0936c31b));
+    const uint64_t hash = ki_hash_bytes(1, bytes, 96);
     for (size_t i = 1; i < 8; i++) {
         memmove(bytes + i, bytes + i - 1, 96);
-        ck_assert_uint_eq(ki_sim_hash_bytes(1, bytes + i, 96), hash);
+        ck_assert_uint_eq(ki_hash_bytes(1, bytes + i, 96), hash);
     }
 }
 END_TEST
@@ -238,12 +238,12 @@ START_TEST(hash_of_bytes_depends_on_every_bit_and_on_the_length)
 {
     uint8_t bytes[72] = { 0 };
     for (size_t length = 0; length < sizeof bytes; length++) {
-        const uint64_t hash = ki_sim_hash_bytes(1, bytes, length);
-        ck_assert_uint_ne(hash, ki_sim_hash_bytes(1, bytes, length + 1));
-        ck_assert_uint_ne(hash, ki_sim_hash_bytes(2, bytes, length));
+        const uint64_t hash = ki_hash_bytes(1, bytes, length);
+        ck_assert_uint_ne(hash, ki_hash_bytes(1, bytes, length + 1));
+        ck_assert_uint_ne(hash, ki_hash_bytes(2, bytes, length));
         for (size_t bit = 0; bit < 8 * length; bit++) {
             bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
-            ck_assert_uint_ne(hash, ki_sim_hash_bytes(1, bytes, length));
+            ck_assert_uint_ne(hash, ki_hash_bytes(1, bytes, length));
             bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
         }
     }
@@ -264,16 +264,16 @@ END_TEST
 
 START_TEST(scaling_is_even_and_keeps_its_bounds)
 {
-    ck_assert_uint_eq(ki_sim_scale(0, 10), 0);
-    ck_assert_uint_eq(ki_sim_scale(UINT64_MAX, 10), 10);
-    ck_assert_uint_eq(ki_sim_scale(UINT64_MAX, 0), 0);
-    ck_assert_uint_eq(ki_sim_scale(12345, UINT64_MAX), 12345);
-    ck_assert_uint_eq(ki_sim_scale(UINT64_MAX, UINT64_MAX - 1), UINT64_MAX - 1);
-    ck_assert_uint_eq(ki_sim_scale(UINT64_MAX / 2 + 1, 999), 500);
-    ck_assert_uint_eq(ki_sim_scale(UINT64_MAX / 2, 999), 499);
+    ck_assert_uint_eq(ki_scale(0, 10), 0);
+    ck_assert_uint_eq(ki_scale(UINT64_MAX, 10), 10);
+    ck_assert_uint_eq(ki_scale(UINT64_MAX, 0), 0);
+    ck_assert_uint_eq(ki_scale(12345, UINT64_MAX), 12345);
+    ck_assert_uint_eq(ki_scale(UINT64_MAX, UINT64_MAX - 1), UINT64_MAX - 1);
+    ck_assert_uint_eq(ki_scale(UINT64_MAX / 2 + 1, 999), 500);
+    ck_assert_uint_eq(ki_scale(UINT64_MAX / 2, 999), 499);
     size_t count[10] = { 0 };
     for (uint64_t i = 0; i < DRAW_COUNT; i++) {
-        count[ki_sim_scale(ki_sim_draw(3, 4, i), 9)]++;
+        count[ki_scale(ki_draw(3, 4, i), 9)]++;
     }
     for (size_t i = 0; i < 10; i++) {
         ck_assert_uint_gt(count[i], DRAW_COUNT / 10 - 500);

@@ -18,7 +18,7 @@ PLAIN = {
     "memset", "qsort", "realloc", "snprintf", "strchr", "strcmp", "strcspn", "strlen", "strncmp",
     "strnlen", "strspn", "strtoul", "strtoull", "vsnprintf",
 }
-BYTES = {"bcmp", "memchr", "memcmp", "memcpy", "memmove", "memset"}
+BYTES = {"bcmp", "memchr", "memcmp", "memcpy", "memmove", "memset", "strlen"}
 OURS = ("kirim_", "ki_")
 # What the compiler, a sanitizer or the C library's headers put in by themselves.
 BUILT_IN = ("__", "_GLOBAL_OFFSET_TABLE_", ".refptr.")

@@ -17,6 +17,7 @@
 #include <kirim/keepalive.h>
 #include <kirim/layer.h>
 #include <kirim/limiter.h>
+#include <kirim/link.h>
 #include <kirim/loop.h>
 #include <kirim/msg.h>
 #include <kirim/multicast.h>

@@ -20,6 +20,7 @@
 #include <kirim/addr.h>
 #include <kirim/config.h>
 #include <kirim/error.h>
+#include <kirim/link.h>
 #include <kirim/loop.h>
 
 struct kirim_sim;
@@ -40,41 +41,27 @@ struct kirim_sim_options {
         sizeof(struct kirim_sim_options), 1, 0, NULL, NULL \
     }
 
-/** What a link does with a datagram larger than its MTU. */
-enum {
-    KIRIM_SIM_MTU_ERROR = 0,      /**< The send is refused, KIRIM_EMSGSIZE. */
-    KIRIM_SIM_MTU_REPORT = 1,     /**< Lost; the sender gets an event with the path MTU. */
-    KIRIM_SIM_MTU_BLACK_HOLE = 2, /**< Lost. */
-    /** Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
-    KIRIM_SIM_MTU_FRAGMENT = 3
-};
-
 /**
- * @brief A direction of traffic between two hosts and what it does to datagrams; start from
- *        KIRIM_SIM_LINK_INIT.
- *
- * Each fault strikes on its own. A datagram that meets several meets them in this order: link down,
- * MTU, loss, corruption, reordering, duplication. No time here may be longer than 2^60 ns.
+ * @brief A direction of traffic between two hosts and what it does to datagrams: the rules of
+ *        kirim/link.h. Start from KIRIM_SIM_LINK_INIT.
  */
-struct kirim_sim_link {
-    size_t size;            /**< sizeof, set by the INIT macro. */
-    uint64_t delay_ns;      /**< From leaving to arriving. */
-    uint64_t jitter_ns;     /**< Added delay, even over 0 .. jitter_ns; order is kept. */
-    uint32_t loss_ppm;      /**< Lost, of a million. */
-    uint32_t duplicate_ppm; /**< Delivered twice, of a million. */
-    uint32_t reorder_ppm;   /**< Delayed by `reorder_ns` more and overtaken, of a million. */
-    uint32_t corrupt_ppm;   /**< One bit flipped and so dropped by a checksum, of a million. */
-    uint64_t reorder_ns;    /**< Added delay of what is reordered. */
-    uint32_t mtu;           /**< Largest IP packet in bytes, at least 576; 0: none. */
-    uint32_t mtu_action;    /**< KIRIM_SIM_MTU_..., for datagrams that are larger. */
-    bool is_down;           /**< Everything is lost. */
-};
+#define kirim_sim_link kirim_link_rules
 
 /** Initialises a link: 50 us delay, no faults. */
-#define KIRIM_SIM_LINK_INIT                                                 \
-    {                                                                       \
-        sizeof(struct kirim_sim_link), 50000, 0, 0, 0, 0, 0, 0, 0, 0, false \
+#define KIRIM_SIM_LINK_INIT                                                                      \
+    {                                                                                            \
+        sizeof(struct kirim_link_rules), 50000, 0, 0, 0, 0, 0, 0, 0, 0, false, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0                                                                              \
     }
+
+/** What a link does with a datagram larger than its MTU. */
+enum {
+    KIRIM_SIM_MTU_ERROR = KIRIM_LINK_MTU_ERROR,   /**< The send is refused, KIRIM_EMSGSIZE. */
+    KIRIM_SIM_MTU_REPORT = KIRIM_LINK_MTU_REPORT, /**< Lost; an event tells the path MTU. */
+    KIRIM_SIM_MTU_BLACK_HOLE = KIRIM_LINK_MTU_BLACK_HOLE, /**< Lost. */
+    /** Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
+    KIRIM_SIM_MTU_FRAGMENT = KIRIM_LINK_MTU_FRAGMENT
+};
 
 /** What the simulator counted. */
 struct kirim_sim_stats {
@@ -92,12 +79,17 @@ struct kirim_sim_stats {
     uint64_t events;       /**< Events worked off. */
     uint64_t host_down;    /**< No loop was open on the host. */
     uint64_t reported;     /**< Errors that the network told a sender. */
+    uint64_t burst;        /**< Lost in a burst. */
+    uint64_t queue_full;   /**< Lost, for the queue of a link had no room. */
+    uint64_t congested;    /**< Lost, for the queue marks, and they did not say ECT. */
+    uint64_t marked;       /**< Marked CE by the queue of a link. */
+    uint64_t flipped;      /**< Delivered with flipped bits, duplicates not counted. */
 };
 
 /** Initialises the structure for kirim_sim_read_stats(). */
-#define KIRIM_SIM_STATS_INIT                                                  \
-    {                                                                         \
-        sizeof(struct kirim_sim_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define KIRIM_SIM_STATS_INIT                                                                 \
+    {                                                                                        \
+        sizeof(struct kirim_sim_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 KIRIM_BEGIN_DECLS
