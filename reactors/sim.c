@@ -13,6 +13,9 @@
 
 static kirim_err join_world(struct ki_sim_reactor *r, struct kirim_sim_host *host)
 {
+    if (host->is_gateway) {
+        return KIRIM_EINVAL;
+    }
     if (host->reactor != NULL) {
         return KIRIM_EBUSY;
     }
@@ -74,11 +77,13 @@ static void sim_close(struct ki_reactor *base)
     ki_sim_release(base);
     if (r->is_driven) {
         ki_sim_take_wakes(sim); /* no wake comes any more, but one may stand in the list */
-        ki_sim_queue_take(sim, &r->host->turn);
-        r->host->is_postponed = false;
         ki_sim_queue_unpromise(sim);
     }
-    r->host->reactor = NULL;
+    if (!r->is_dead) { /* else the host may have another loop already */
+        ki_sim_queue_take(sim, &r->host->turn);
+        r->host->is_postponed = false;
+        r->host->reactor = NULL;
+    }
     sim->loop_count--;
     if (!r->is_driven) {
         ki_sim_end(sim);
@@ -91,7 +96,7 @@ static void sim_close(struct ki_reactor *base)
 
 static uint64_t sim_now(struct ki_reactor *base)
 {
-    return ((struct ki_sim_reactor *)base)->sim->now_ns;
+    return ki_sim_host_now(((struct ki_sim_reactor *)base)->host);
 }
 
 /* The stream belongs to the host, so a loop that is opened again goes on with it. */
@@ -211,6 +216,12 @@ static void sim_rearm(struct ki_reactor *base, uint64_t deadline_ns, bool is_idl
     struct ki_sim_reactor *r = (struct ki_sim_reactor *)base;
     struct kirim_sim_host *host = r->host;
     const uint64_t now_ns = r->sim->now_ns;
+    if (r->is_dead) {
+        return;
+    }
+    if (deadline_ns != KIRIM_NEVER) { /* from the host's clock to the world's */
+        deadline_ns = deadline_ns > host->ahead_ns ? deadline_ns - host->ahead_ns : 0;
+    }
     if (host->is_in_turn) {
         host->deadline_ns = deadline_ns; /* the turn is the last to speak: see run_turn() */
         return;

@@ -33,7 +33,8 @@ enum {
     KI_SIM_TTL = 64,
     KI_SIM_GROUP_TTL = 1, /* of what goes to groups */
     KI_SIM_IFINDEX = 1,
-    KI_SIM_REPORT_CHARGE = 832, /* what a report takes of the receive buffer */
+    KI_SIM_REPORT_CHARGE = 832,  /* what a report takes of the receive buffer */
+    KI_SIM_PARTITION_COUNT = 64, /* at one time */
 
     /* An instant that does not end: a host that has run so many turns without the clock moving runs
      * its next one this much later, so that traffic over links without delay cannot stop the time.
@@ -44,6 +45,9 @@ enum {
 
 /* Longest wait in real time, after which a private world looks again. */
 #define KI_SIM_PARK_NS_MAX ((uint64_t)3600 * 1000000000)
+
+/* How far a clock may be ahead of the world's. */
+#define KI_SIM_JUMP_NS_MAX ((uint64_t)1 << 62)
 
 /* ---- hashing (sim_hash.c) ----------------------------------------------------------------------
  */
@@ -105,7 +109,9 @@ struct ki_sim_packet {
     struct ki_sim_event event;
     struct ki_sim_packet *next;
     struct kirim_sim_host *from, *to;
-    struct kirim_addr source, dest;
+    struct kirim_addr source, dest;           /* as it is where it is now */
+    struct kirim_addr sent_source, sent_dest; /* as its sender knows it */
+    struct kirim_sim_nat *nat;                /* that `dest` is an address of; NULL: none */
     struct kirim_arrival arrival;
     uint64_t mark; /* hash of all that stands in it */
     uint32_t bytes;
@@ -133,7 +139,8 @@ struct ki_sim_link {
 
 struct ki_sim_home {
     struct ki_sim_node node;
-    struct kirim_sim_host *host;
+    struct kirim_sim_host *host; /* NULL: it is a translator's */
+    struct kirim_sim_nat *nat;
     struct kirim_addr addr; /* port 0 */
 };
 
@@ -152,7 +159,30 @@ struct kirim_sim_host {
     uint64_t turn_count;   /* turns without the clock moving by itself */
     bool is_postponed;     /* the turn that is queued was put off */
     bool is_in_turn;
+    bool is_gateway;           /* of a translator: it never has a loop */
+    struct kirim_sim_nat *nat; /* that it stands behind; NULL: none */
+    uint64_t sides;            /* one bit for each partition that it is on the one side of */
+    uint64_t paused_ns;        /* no turn before that time */
+    uint64_t ahead_ns;         /* of its clock before the world's */
     char name[KI_SIM_NAME_BYTES];
+    size_t home_count;
+    struct ki_sim_home home[];
+};
+
+/* An address translator (sim_nat.c). */
+struct kirim_sim_nat {
+    struct kirim_sim_nat *next; /* of the world */
+    struct kirim_sim_host *gateway;
+    struct ki_sim_table by_source, by_mapped, permits;
+    struct mapping *mappings;
+    uint64_t mapping_count; /* ever made */
+    uint64_t expiry_ns;
+    uint64_t rebind_count;
+    size_t sweep_count; /* mappings at which expired ones are looked for */
+    uint32_t port_offset;
+    uint32_t families; /* one bit for each */
+    uint32_t mapping, filtering;
+    bool is_refreshed_inward;
     size_t home_count;
     struct ki_sim_home home[];
 };
@@ -168,6 +198,10 @@ struct kirim_sim {
     struct ki_sim_queue queue;
     struct ki_sim_table hosts, homes, links, ports;
     struct kirim_sim_host *first_host;
+    struct kirim_sim_nat *first_nat;
+    uint64_t partitions;   /* one bit for each in force */
+    uint64_t next_heal_ns; /* of them */
+    uint64_t heal_ns[KI_SIM_PARTITION_COUNT];
     struct ki_sim_packet *free_packets[KI_SIM_ROOM_CLASS_COUNT];
     size_t free_bytes;
     size_t loop_count; /* open */
@@ -192,6 +226,7 @@ struct ki_sim_reactor {
     struct ki_sim_packet *lent;  /* what receive() handed over */
     uint64_t busy_count;         /* private: waits without the clock moving by itself */
     bool is_driven;
+    bool is_dead;                      /* its host has crashed: nobody hears it any more */
     bool has_told;                     /* private: told the core something in this wait */
     struct ki_sim_park *park;          /* wakes: private only */
     atomic_int is_woken;               /* wakes */
@@ -205,6 +240,7 @@ struct ki_sim_route {
     struct kirim_addr source;  /* what the host would choose, port 0 */
     struct kirim_sim_host *to; /* NULL: every host that hears it */
     struct ki_sim_link *link;  /* NULL likewise */
+    struct kirim_sim_nat *nat; /* that `dest` is an address of; NULL: none */
     bool is_for_many;
 };
 
@@ -220,6 +256,7 @@ struct ki_sim_port {
     bool is_deaf;         /* hears no reports, unless it is connected */
     bool is_whole;        /* no datagram may be cut into fragments */
     bool is_probing;      /* nor is one refused for what reports have told */
+    bool is_lost;         /* its host has crashed: it is in no table any more */
     bool is_group_looped; /* what it sends to groups is heard on its own host */
     uint32_t group_ttl;   /* of what it sends to groups */
     struct ki_sim_packet *rx_first, **rx_last;
@@ -243,6 +280,19 @@ void ki_sim_end(struct kirim_sim *sim);
 
 /* The host that has the address, whatever its port and scope, or NULL. */
 struct ki_sim_home *ki_sim_home_find(struct kirim_sim *sim, const struct kirim_addr *addr);
+
+/* Whether the addresses can be added to the world. */
+kirim_err ki_sim_check_addrs(struct kirim_sim *sim, const struct kirim_addr *addrs, size_t count);
+
+/* Adds an address, for which there is room, to those of the world. */
+void ki_sim_home_add(struct kirim_sim *sim, struct ki_sim_home *home,
+                     const struct kirim_addr *addr);
+
+/* The clock of a host. */
+static inline uint64_t ki_sim_host_now(const struct kirim_sim_host *host)
+{
+    return host->sim->now_ns + host->ahead_ns;
+}
 
 /* Has the driven host run a turn at `time_ns` at the latest. */
 void ki_sim_host_turn_at(struct kirim_sim_host *host, uint64_t time_ns);
@@ -273,7 +323,9 @@ enum {
     KI_SIM_NOTE_QUEUE_FULL = 13,
     KI_SIM_NOTE_CONGESTED = 14,
     KI_SIM_NOTE_MARKED = 15,
-    KI_SIM_NOTE_FLIPPED = 16
+    KI_SIM_NOTE_FLIPPED = 16,
+    KI_SIM_NOTE_PARTITIONED = 17,
+    KI_SIM_NOTE_NAT = 18
 };
 
 /* Sets pk->mark from what stands in the packet. */
@@ -399,6 +451,34 @@ struct ki_sim_port *ki_sim_port_find(struct kirim_sim_host *host, const struct k
 struct ki_sim_port *ki_sim_port_find_next(struct kirim_sim_host *host,
                                           const struct kirim_addr *local,
                                           const struct kirim_addr *remote, uint64_t after);
+
+/* Takes the ports of a loop whose host has crashed out of the world. */
+void ki_sim_ports_lose(struct ki_sim_reactor *r);
+
+/* ---- sim_nat.c ------------------------------------------------------------------------------- */
+
+/* The translator that the host stands behind, for this family, or NULL. */
+struct kirim_sim_nat *ki_sim_nat_of(const struct kirim_sim_host *host, int family);
+
+/* Where what is sent to an address of the translator goes now; to its gateway: to nobody. */
+struct kirim_sim_host *ki_sim_nat_target(const struct kirim_sim_nat *nat,
+                                         const struct kirim_addr *dest);
+
+/* The host behind the translator sends to `dest`; `*source` becomes that of the mapping.
+ * KIRIM_EADDRINUSE: no port is left, KIRIM_ENOBUFS: no memory. */
+kirim_err ki_sim_nat_leave(struct kirim_sim_nat *nat, struct kirim_sim_host *host,
+                           const struct kirim_addr *dest, struct kirim_addr *source);
+
+/* A packet for an address of the translator has arrived: whether it is let in, and then it is for
+ * the host's own address. */
+bool ki_sim_nat_enter(struct kirim_sim_nat *nat, struct ki_sim_packet *pk);
+
+void ki_sim_nats_fini(struct kirim_sim *sim);
+
+/* ---- sim_fault.c ----------------------------------------------------------------------------- */
+
+/* Whether a partition stands between the hosts. */
+bool ki_sim_is_cut(const struct kirim_sim_host *from, const struct kirim_sim_host *to);
 
 /* ---- sim_receive.c --------------------------------------------------------------------------- */
 

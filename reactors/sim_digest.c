@@ -52,6 +52,10 @@ static uint64_t *counter_of(struct kirim_sim_stats *stats, uint64_t note)
         return &stats->marked;
     case KI_SIM_NOTE_FLIPPED:
         return &stats->flipped;
+    case KI_SIM_NOTE_PARTITIONED:
+        return &stats->partitioned;
+    case KI_SIM_NOTE_NAT:
+        return &stats->nat_dropped;
     default:
         return &stats->reported;
     }

@@ -55,7 +55,11 @@ bool ki_sim_host_hears(struct kirim_sim_host *host, const struct ki_sim_port *p,
                (p->is_group_looped && ki_sim_port_find_next(host, dest, source, 0) != NULL);
     }
     struct kirim_addr own;
-    const bool is_reached = ttl > 0 && !kirim_addr_is_loopback(source) &&
-                            ki_sim_host_source(host, kirim_addr_family(dest), &own);
+    const int family = kirim_addr_family(dest);
+    if (ki_sim_nat_of(host, family) != ki_sim_nat_of(p->host, family)) {
+        return false; /* what is for many stays on its side */
+    }
+    const bool is_reached =
+        ttl > 0 && !kirim_addr_is_loopback(source) && ki_sim_host_source(host, family, &own);
     return is_reached && (!is_group || ki_sim_port_find_next(host, dest, source, 0) != NULL);
 }

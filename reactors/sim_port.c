@@ -225,6 +225,9 @@ kirim_err ki_sim_port_open(struct ki_reactor *r, struct ki_port *p,
     struct ki_sim_port *port = (struct ki_sim_port *)p;
     struct kirim_sim *sim = reactor->sim;
     const bool has_remote = kirim_addr_family(&options->peer) != KIRIM_FAMILY_NONE;
+    if (reactor->is_dead) {
+        return KIRIM_ENETDOWN;
+    }
     const uint32_t lacking = KIRIM_ENDPOINT_ADOPT | KIRIM_ENDPOINT_INHERIT | KIRIM_ENDPOINT_TXTIME;
     if ((options->flags & lacking) != 0) {
         return KIRIM_EOPNOTSUPP; /* there are no sockets here, no processes, no queues of routes */
@@ -262,13 +265,37 @@ kirim_err ki_sim_port_open(struct ki_reactor *r, struct ki_port *p,
     return KIRIM_OK;
 }
 
+/* Takes the port out of the world, if it is still there. */
+static void lose(struct ki_sim_port *p)
+{
+    if (!p->is_lost) {
+        ki_sim_port_drain(p);
+        ki_sim_queue_take(p->host->sim, &p->leave);
+        ki_sim_table_remove(&p->host->sim->ports, &p->node);
+        p->is_lost = true;
+    }
+}
+
+void ki_sim_ports_lose(struct ki_sim_reactor *r)
+{
+    const struct ki_sim_table *ports = &r->sim->ports;
+    for (size_t i = 0; i < ports->bucket_count; i++) {
+        struct ki_sim_node *node = ports->bucket[i];
+        while (node != NULL) {
+            struct ki_sim_port *p = port_of(node);
+            node = node->next;
+            if (p->reactor == r) {
+                lose(p);
+            }
+        }
+    }
+}
+
 kirim_err ki_sim_port_close(struct ki_reactor *r, struct ki_port *p)
 {
     struct kirim_sim *sim = ((struct ki_sim_reactor *)r)->sim;
     struct ki_sim_port *port = (struct ki_sim_port *)p;
-    ki_sim_port_drain(port);
-    ki_sim_queue_take(sim, &port->leave);
+    lose(port);
     ki_sim_queue_unpromise(sim);
-    ki_sim_table_remove(&sim->ports, &port->node);
     return KIRIM_OK;
 }

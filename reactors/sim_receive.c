@@ -113,7 +113,7 @@ static void tell_report(struct ki_port *p, const struct ki_sim_packet *pk)
     const bool is_ipv4 = kirim_addr_family(&pk->dest) == KIRIM_IPV4;
     const bool is_too_long = pk->path_mtu != 0;
     p->rx_flags = KI_RX_ERROR;
-    p->rx_error.peer = pk->dest;
+    p->rx_error.peer = pk->sent_dest;
     p->rx_error.err = pk->err;
     p->rx_error.sys_err = 0;
     p->rx_error.path_mtu = pk->path_mtu;

@@ -102,6 +102,12 @@ kirim_err ki_sim_route_find(struct kirim_sim_host *host, const struct kirim_addr
     if (home == NULL) {
         return KIRIM_ENETUNREACH;
     }
+    if (home->nat != NULL) {
+        out->asked = (struct kirim_addr){ { 0, 0, 0 } }; /* mappings come and go */
+        out->nat = home->nat;
+        out->to = ki_sim_nat_target(home->nat, dest);
+        return ki_sim_host_source(host, family, &out->source) ? KIRIM_OK : KIRIM_ENETUNREACH;
+    }
     out->to = home->host;
     if (home->host == host) {
         out->source = home->addr;

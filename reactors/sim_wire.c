@@ -18,9 +18,11 @@ struct launch {
     const struct ki_sim_route *route; /* to one host, with its link */
     struct ki_sim_route aimed;        /* what `route` points to, if it is to one of many */
     const struct kirim_link_rules *rules;
-    struct kirim_addr source;
+    struct kirim_addr source;            /* the host's own */
+    struct kirim_addr mapped;            /* as it leaves: of a translator, or the same */
     struct kirim_link_datagram datagram; /* as the model takes it */
     uint32_t ttl;
+    uint64_t cut; /* what is noted as there is no way at all; 0: there is one */
 };
 
 /* ---- may it leave? --------------------------------------------------------------------------- */
@@ -217,8 +219,11 @@ static void fill(struct ki_sim_packet *pk, const struct launch *l, const struct 
         .event = { .kind = KI_SIM_PACKET },
         .from = l->route->link->from,
         .to = l->route->to,
-        .source = l->source,
+        .source = l->mapped,
         .dest = l->route->dest,
+        .sent_source = l->source,
+        .sent_dest = l->route->dest,
+        .nat = l->route->nat,
         .arrival = { .local = local_of(l->route),
                      .ifindex = KI_SIM_IFINDEX,
                      .ttl = l->ttl,
@@ -239,7 +244,7 @@ static void fill(struct ki_sim_packet *pk, const struct launch *l, const struct 
 static void send_report(struct kirim_sim *sim, struct ki_sim_packet *pk, uint64_t from_ns)
 {
     const struct kirim_link_rules *back = ki_sim_link_rules(pk->to, pk->from, NULL);
-    if (back->is_down) {
+    if (back->is_down || ki_sim_is_cut(pk->to, pk->from)) {
         ki_sim_packet_free(sim, pk);
         return;
     }
@@ -272,7 +277,7 @@ static uint64_t note_of(uint32_t outcome)
 static void drop(struct kirim_sim *sim, const struct launch *l, struct ki_sim_packet *pk,
                  const struct kirim_link_fate *fate)
 {
-    ki_sim_note(sim, note_of(fate->outcome), pk);
+    ki_sim_note(sim, l->cut != 0 ? l->cut : note_of(fate->outcome), pk);
     if (fate->outcome == KIRIM_LINK_REPORTED && !pk->is_for_many) {
         pk->err = KIRIM_EMSGSIZE;
         pk->path_mtu = l->rules->mtu;
@@ -325,15 +330,58 @@ static void meet_fate(struct kirim_sim *sim, const struct launch *l, struct ki_s
 static struct kirim_link decide(const struct launch *l, struct kirim_link_fate *out)
 {
     struct kirim_link model = l->route->link->model;
-    kirim_link_send(&model, l->rules, &l->datagram, out);
+    if (l->cut != 0) { /* it has its ordinal all the same */
+        struct kirim_link_rules cut = *l->rules;
+        cut.is_down = true;
+        kirim_link_send(&model, &cut, &l->datagram, out);
+    } else {
+        kirim_link_send(&model, l->rules, &l->datagram, out);
+    }
     return model;
 }
 
+/* Passes the sender's translator, if there is one between the two, and finds out whether there is a
+ * way at all. KIRIM_ENOBUFS: no memory for a mapping. */
+static kirim_err leave_side(struct launch *l)
+{
+    const struct ki_sim_route *route = l->route;
+    struct kirim_sim_host *from = route->link->from;
+    const int family = kirim_addr_family(&route->dest);
+    struct kirim_sim_nat *own = ki_sim_nat_of(from, family);
+    const bool is_direct = route->nat == NULL;
+    l->mapped = l->source;
+    l->cut = ki_sim_is_cut(from, route->to) ? (uint64_t)KI_SIM_NOTE_PARTITIONED : 0;
+    if (from == route->to && is_direct) {
+        return KIRIM_OK;
+    }
+    const struct kirim_sim_nat *other = ki_sim_nat_of(route->to, family);
+    if (is_direct && other == own) {
+        return KIRIM_OK; /* both behind the same, or behind none */
+    }
+    if (is_direct && other != NULL) {
+        l->cut = KI_SIM_NOTE_NAT; /* nobody beyond knows the way to an address behind it */
+        return KIRIM_OK;
+    }
+    if (own == NULL) {
+        return KIRIM_OK;
+    }
+    const kirim_err err = ki_sim_nat_leave(own, from, &route->dest, &l->mapped);
+    if (err == KIRIM_EADDRINUSE) {
+        l->cut = KI_SIM_NOTE_NAT;
+        return KIRIM_OK;
+    }
+    return err;
+}
+
 /* Everything is known and permitted: memory is all that can still be missing. */
-static kirim_err launch(struct ki_sim_port *p, const struct launch *l, const struct ki_entry *e)
+static kirim_err launch(struct ki_sim_port *p, struct launch *l, const struct ki_entry *e)
 {
     struct kirim_sim *sim = p->host->sim;
     struct ki_sim_link *link = l->route->link;
+    const kirim_err err = leave_side(l);
+    if (err < 0) {
+        return err;
+    }
     struct kirim_link_fate fate;
     const struct kirim_link model = decide(l, &fate);
     const bool is_twice = fate.copy_count == 2;
@@ -373,6 +421,8 @@ static kirim_err aim(struct ki_sim_port *p, struct kirim_sim_host *to, struct la
     }
     l->route = route;
     l->rules = ki_sim_link_rules(p->host, to, route->link);
+    l->mapped = l->source;
+    l->cut = ki_sim_is_cut(p->host, to) ? (uint64_t)KI_SIM_NOTE_PARTITIONED : 0;
     return KIRIM_OK;
 }
 
@@ -501,6 +551,9 @@ uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry 
     struct ki_sim_port *port = (struct ki_sim_port *)p;
     (void)r;
     p->tx_calls++;
+    if (port->is_lost) {
+        return n; /* its host has crashed: it has left, and nobody hears it */
+    }
     for (uint32_t i = 0; i < n; i++) {
         const kirim_err err = submit_one(port, &e[i]);
         if (err < 0) {
@@ -536,7 +589,12 @@ static void spread(struct kirim_sim *sim, struct ki_sim_packet *pk)
 
 void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
 {
-    pk->arrival.time_ns = pk->event.time_ns;
+    pk->arrival.time_ns = pk->event.time_ns + pk->to->ahead_ns;
+    if (pk->nat != NULL && !ki_sim_nat_enter(pk->nat, pk)) {
+        ki_sim_note(sim, KI_SIM_NOTE_NAT, pk);
+        ki_sim_packet_free(sim, pk);
+        return;
+    }
     if (pk->to->reactor == NULL) {
         ki_sim_note(sim, KI_SIM_NOTE_HOST_DOWN, pk);
         ki_sim_packet_free(sim, pk);
@@ -558,8 +616,9 @@ void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
 
 void ki_sim_report_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
 {
-    struct ki_sim_port *p =
-        pk->from->reactor == NULL ? NULL : ki_sim_port_find(pk->from, &pk->source, &pk->dest);
+    struct ki_sim_port *p = pk->from->reactor == NULL
+                                ? NULL
+                                : ki_sim_port_find(pk->from, &pk->sent_source, &pk->sent_dest);
     if (p != NULL && pk->path_mtu != 0) {
         /* It is there: the datagram has crossed it. */
         ki_sim_link_get(pk->from, pk->to)->told_mtu = pk->path_mtu;

@@ -126,6 +126,7 @@ void ki_sim_end(struct kirim_sim *sim)
     }
     ki_sim_packets_fini(sim);
     free_links(sim);
+    ki_sim_nats_fini(sim);
     while (sim->first_host != NULL) {
         struct kirim_sim_host *host = sim->first_host;
         sim->first_host = host->next;
@@ -218,7 +219,7 @@ static bool is_home(const struct kirim_addr *a)
            !ki_sim_same_addr(a, &broadcast);
 }
 
-static kirim_err check_addrs(struct kirim_sim *sim, const struct kirim_addr *addrs, size_t count)
+kirim_err ki_sim_check_addrs(struct kirim_sim *sim, const struct kirim_addr *addrs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!is_home(&addrs[i])) {
@@ -236,6 +237,12 @@ static kirim_err check_addrs(struct kirim_sim *sim, const struct kirim_addr *add
         }
     }
     return KIRIM_OK;
+}
+
+void ki_sim_home_add(struct kirim_sim *sim, struct ki_sim_home *home, const struct kirim_addr *addr)
+{
+    home->addr = home_addr(addr);
+    ki_sim_table_add(&sim->homes, &home->node, ki_sim_hash_addr(&home->addr, false));
 }
 
 static kirim_err add_host(struct kirim_sim *sim, const char *name, const struct kirim_addr *addrs,
@@ -256,10 +263,8 @@ static kirim_err add_host(struct kirim_sim *sim, const char *name, const struct 
     host->turn.kind = KI_SIM_TURN;
     host->home_count = addr_count;
     for (size_t i = 0; i < addr_count; i++) {
-        struct ki_sim_home *home = &host->home[i];
-        home->host = host;
-        home->addr = home_addr(&addrs[i]);
-        ki_sim_table_add(&sim->homes, &home->node, ki_sim_hash_addr(&home->addr, false));
+        host->home[i].host = host;
+        ki_sim_home_add(sim, &host->home[i], &addrs[i]);
     }
     ki_sim_table_add(&sim->hosts, &host->node, host->key);
     host->next = sim->first_host;
@@ -276,7 +281,7 @@ kirim_err kirim_sim_host_add(struct kirim_sim *sim, const char *name,
         addr_count > KI_SIM_ADDR_COUNT_MAX || (addrs == NULL && addr_count > 0)) {
         return KIRIM_EINVAL;
     }
-    const kirim_err err = check_addrs(sim, addrs, addr_count);
+    const kirim_err err = ki_sim_check_addrs(sim, addrs, addr_count);
     if (err < 0) {
         return err;
     }
@@ -291,6 +296,9 @@ kirim_err kirim_sim_host_add(struct kirim_sim *sim, const char *name,
 void ki_sim_host_turn_at(struct kirim_sim_host *host, uint64_t time_ns)
 {
     const bool is_queued = host->turn.place != 0;
+    if (time_ns < host->paused_ns) {
+        time_ns = host->paused_ns;
+    }
     if (time_ns == KIRIM_NEVER ||
         (is_queued && (host->is_postponed || host->turn.time_ns <= time_ns))) {
         return; /* what was put off stays put off, whatever arrives */
@@ -323,6 +331,9 @@ static void run_turn(struct kirim_sim *sim, struct kirim_sim_host *host)
     host->is_in_turn = true;
     ki_loop_turn(r->reactor.loop);
     host->is_in_turn = false;
+    if (host->reactor != r) {
+        return; /* it has crashed */
+    }
     if (host->deadline_ns < sim->now_ns) {
         host->deadline_ns = sim->now_ns;
     }
@@ -385,7 +396,9 @@ void ki_sim_take_wakes(struct kirim_sim *sim)
         struct ki_sim_reactor *next = r->woken_next;
         atomic_store(&r->is_woken, 0); /* from here on it may be on the list again */
         r->reactor.wake_count++;
-        ki_sim_host_turn_at(r->host, sim->now_ns);
+        if (!r->is_dead) {
+            ki_sim_host_turn_at(r->host, sim->now_ns);
+        }
         r = next;
     }
 }

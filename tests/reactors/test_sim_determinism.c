@@ -20,6 +20,7 @@ enum {
 };
 
 #define GOLDEN_DIGEST         UINT64_C(0x5f7abc498431f34a)
+#define GOLDEN_HARSH_DIGEST   UINT64_C(0x68c37deda2a40e35)
 #define GOLDEN_PRIVATE_DIGEST UINT64_C(0x97642380dbe3b56e)
 
 /* ---- the scenario ---------------------------------------------------------------------------- */
@@ -79,6 +80,7 @@ static void run_open(struct run *r, uint64_t seed)
     r->server = kit_bind(kit_host(&r->k, "server", "10.0.0.1", "2001:db8::1"), "[::]:7",
                          KIRIM_ENDPOINT_DUAL_STACK);
     r->server->on_received = kit_echo;
+    r->server->ctx = kirim_sim_host_find(r->k.sim, "server");
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
         struct client *c = &r->clients[i];
         const char name[3] = { 'c', (char)('1' + i), '\0' };
@@ -126,6 +128,64 @@ START_TEST(run_is_the_same_on_every_compiler_and_system)
     ck_assert_uint_eq(s.reported, 522);
     ck_assert_uint_eq(kirim_sim_now(r.k.sim), 2017253029);
     ck_assert_uint_eq(run_close(&r), GOLDEN_DIGEST);
+}
+END_TEST
+
+/* The same with all that can go wrong beside single datagrams. */
+static uint64_t run_harsh(struct kirim_sim_stats *stats)
+{
+    static struct run r;
+    struct kirim_sim_nat_options options = KIRIM_SIM_NAT_OPTIONS_INIT;
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    const struct kirim_addr addrs[2] = { kit_addr("198.51.100.1"), kit_addr("198.51.100.2") };
+    struct kirim_sim_nat *nat = NULL;
+    uint32_t number;
+    run_open(&r, 1);
+    link.burst_ppm = 10000;
+    link.burst_end_ppm = 200000;
+    link.burst_loss_ppm = 800000;
+    link.corrupt_ppm = 20000;
+    link.corrupt_action = KIRIM_LINK_CORRUPT_DELIVER;
+    link.flip_count = 3;
+    link.rate_bps = 2000000;
+    link.queue_bytes = 6000;
+    link.mark_bytes = 4000;
+    kit_link(&r.k, NULL, NULL, link);
+    options.name = "nat";
+    options.addrs = addrs;
+    options.addr_count = 2;
+    ck_assert_int_eq(kirim_sim_nat_add(r.k.sim, &options, &nat), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_nat_attach(nat, r.clients[0].host->host), KIRIM_OK);
+    kit_run(&r.k, 200 * MS);
+    ck_assert_int_eq(kirim_sim_nat_rebind(nat), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_partition(r.k.sim, &r.clients[1].host->host, 1,
+                                         kirim_sim_now(r.k.sim) + 100 * MS, &number),
+                     KIRIM_OK);
+    kit_run(&r.k, 200 * MS);
+    ck_assert_int_eq(
+        kirim_sim_host_pause(r.clients[2].host->host, kirim_sim_now(r.k.sim) + 50 * MS), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_host_jump(r.clients[0].host->host, 50 * MS), KIRIM_OK);
+    kit_run(&r.k, 200 * MS);
+    ck_assert_int_eq(kirim_sim_host_crash(r.server->ctx), KIRIM_OK);
+    kit_run(&r.k, KIRIM_NEVER - 10 * SECOND);
+    *stats = kit_stats(&r.k);
+    return run_close(&r);
+}
+
+START_TEST(harsh_run_is_the_same_everywhere_too)
+{
+    struct kirim_sim_stats first;
+    struct kirim_sim_stats second;
+    const uint64_t digest = run_harsh(&first);
+    ck_assert_uint_eq(run_harsh(&second), digest);
+    ck_assert_mem_eq(&first, &second, sizeof first);
+    ck_assert_uint_gt(first.burst, 0);
+    ck_assert_uint_gt(first.flipped, 0);
+    ck_assert_uint_gt(first.queue_full + first.congested, 0);
+    ck_assert_uint_gt(first.partitioned, 0);
+    ck_assert_uint_gt(first.nat_dropped, 0);
+    ck_assert_uint_gt(first.host_down, 0);
+    ck_assert_uint_eq(digest, GOLDEN_HARSH_DIGEST);
 }
 END_TEST
 
@@ -322,6 +382,21 @@ static void send_small(struct small *s)
     }
 }
 
+/* Puts the sender behind a translator. */
+static void add_small_nat(struct small *s)
+{
+    struct kirim_sim_nat_options options = KIRIM_SIM_NAT_OPTIONS_INIT;
+    const struct kirim_addr addr = kit_addr("198.51.100.1");
+    struct kirim_sim_nat *nat = NULL;
+    options.name = "nat";
+    options.addrs = &addr;
+    options.addr_count = 1;
+    if (s->sim != NULL && s->host[0] != NULL) {
+        check(kirim_sim_nat_add(s->sim, &options, &nat));
+        ck_assert_int_eq(kirim_sim_nat_attach(nat, s->host[0]), KIRIM_OK);
+    }
+}
+
 static uint64_t run_small(uint64_t fail_at)
 {
     struct small s = { .memory = { .fail_at = fail_at } };
@@ -333,6 +408,7 @@ static uint64_t run_small(uint64_t fail_at)
     open_small(&s, 0);
     open_small(&s, 1);
     link.duplicate_ppm = 500000;
+    add_small_nat(&s);
     if (s.host[0] != NULL && s.host[1] != NULL) {
         check(kirim_sim_link_set(s.sim, s.host[0], s.host[1], &link));
     }
@@ -390,6 +466,7 @@ int main(void)
 {
     const struct kit_claim claims[] = {
         { run_is_the_same_on_every_compiler_and_system, 0 },
+        { harsh_run_is_the_same_everywhere_too, 0 },
         { equal_seeds_have_equal_digests, 0 },
         { different_seeds_have_different_digests, 0 },
         { run_in_small_pieces_is_the_same_run, 0 },

@@ -139,6 +139,15 @@ static const struct rate rates[] = {
     { { .corrupt_ppm = ALWAYS }, { .corrupted = RATE_COUNT } },
     { { .is_down = true }, { .lost = RATE_COUNT } },
     { { .loss_ppm = 0 }, { .delivered = RATE_COUNT } },
+    { { .burst_ppm = 10000, .burst_end_ppm = TENTH, .burst_loss_ppm = ALWAYS },
+      { .burst = 826, .delivered = RATE_COUNT - 826 } },
+    { { .corrupt_ppm = TENTH, .corrupt_action = KIRIM_LINK_CORRUPT_DELIVER },
+      { .flipped = 1015, .delivered = RATE_COUNT } },
+    /* One packet of 32 bytes each microsecond, and a line for half of that. */
+    { { .rate_bps = 128000000, .queue_bytes = 3200 },
+      { .queue_full = 4901, .delivered = RATE_COUNT - 4901 } },
+    { { .rate_bps = 128000000, .mark_bytes = 3200 },
+      { .congested = 4900, .delivered = RATE_COUNT - 4900 } },
 };
 
 START_TEST(fault_strikes_as_often_as_it_should)
@@ -156,6 +165,10 @@ START_TEST(fault_strikes_as_often_as_it_should)
     ck_assert_uint_eq(s.duplicated, r->wanted.duplicated);
     ck_assert_uint_eq(s.reordered, r->wanted.reordered);
     ck_assert_uint_eq(s.corrupted, r->wanted.corrupted);
+    ck_assert_uint_eq(s.burst, r->wanted.burst);
+    ck_assert_uint_eq(s.flipped, r->wanted.flipped);
+    ck_assert_uint_eq(s.queue_full, r->wanted.queue_full);
+    ck_assert_uint_eq(s.congested, r->wanted.congested);
     ck_assert_uint_eq(s.delivered, r->wanted.delivered);
     ck_assert_uint_eq(p.b->rx_count, r->wanted.delivered);
     kit_close(&p.k);
@@ -432,6 +445,72 @@ START_TEST(control_data_crosses_the_link)
 }
 END_TEST
 
+START_TEST(queue_marks_what_says_ect)
+{
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    struct pair p;
+    link.rate_bps = 224000; /* an empty datagram takes a millisecond */
+    link.mark_bytes = 56;
+    link.duplicate_ppm = ALWAYS;
+    pair_open(&p, 1, link);
+    control.ecn = 2;
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(kit_try_send(p.a, 0, "10.0.0.2:1", &control), KIRIM_OK);
+    }
+    ck_assert_int_eq(kit_try_send(p.a, 0, "10.0.0.2:1", NULL), KIRIM_OK);
+    kit_run(&p.k, SECOND);
+    ck_assert_uint_eq(p.b->rx_count, 10);
+    for (size_t i = 0; i < 10; i++) { /* both copies */
+        ck_assert_uint_eq(p.b->rx[i].ecn, i < 6 ? 2 : 3);
+        ck_assert_uint_eq(p.b->rx[i].arrival_ns, SECOND + 50 * US + (i / 2 + 1) * MS);
+    }
+    ck_assert_uint_eq(kit_stats(&p.k).marked, 2);
+    ck_assert_uint_eq(kit_stats(&p.k).congested, 1);
+    kit_close(&p.k);
+}
+END_TEST
+
+START_TEST(corruption_that_is_delivered_changes_a_bit)
+{
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct pair p;
+    link.corrupt_ppm = ALWAYS;
+    link.corrupt_action = KIRIM_LINK_CORRUPT_DELIVER;
+    link.duplicate_ppm = ALWAYS;
+    pair_open(&p, 1, link);
+    kit_send(p.a, "????", "10.0.0.2:1");
+    kit_run(&p.k, MS);
+    ck_assert_uint_eq(p.b->rx_count, 2);
+    const uint32_t flipped = p.b->rx[0].number ^ 0x3f3f3f3f;
+    ck_assert_uint_ne(flipped, 0);
+    ck_assert_uint_eq(flipped & (flipped - 1), 0);
+    ck_assert_uint_eq(p.b->rx[1].number, p.b->rx[0].number);
+    kit_close(&p.k);
+}
+END_TEST
+
+/* What a world does to datagrams is what the model does alone, with the same names. */
+START_TEST(model_alone_has_the_same_survivors)
+{
+    const struct kirim_sim_link link = all_faults();
+    struct kirim_link model;
+    struct pair p;
+    uint8_t count[RATE_COUNT];
+    pair_open(&p, 77, link);
+    send_numbers(&p, RATE_COUNT);
+    count_arrivals(&p, count);
+    kirim_link_init(&model, kirim_link_key(77, "from", "to"));
+    for (uint32_t i = 0; i < RATE_COUNT; i++) {
+        const struct kirim_link_datagram d = { .time_ns = i, .bytes = 4, .header_bytes = 28 };
+        struct kirim_link_fate fate;
+        kirim_link_send(&model, &link, &d, &fate);
+        ck_assert_uint_eq(count[i], fate.copy_count);
+    }
+    kit_close(&p.k);
+}
+END_TEST
+
 /* ---- rules that are none --------------------------------------------------------------------- */
 
 static const struct kirim_sim_link wrong[] = {
@@ -518,6 +597,9 @@ int main(void)
         { too_large_vanishes_in_a_black_hole, 0 },
         { too_large_passes_in_fragments_unless_it_must_not, 0 },
         { control_data_crosses_the_link, 0 },
+        { queue_marks_what_says_ect, 0 },
+        { corruption_that_is_delivered_changes_a_bit, 0 },
+        { model_alone_has_the_same_survivors, 0 },
         { rules_out_of_range_are_refused, COUNT_OF(wrong) },
         { rules_at_their_bounds_are_taken, 0 },
         { link_joins_two_hosts_of_its_world, 0 },

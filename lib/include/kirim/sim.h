@@ -25,6 +25,7 @@
 
 struct kirim_sim;
 struct kirim_sim_host;
+struct kirim_sim_nat;
 
 /** How to open a world; start from KIRIM_SIM_OPTIONS_INIT. */
 struct kirim_sim_options {
@@ -83,13 +84,44 @@ struct kirim_sim_stats {
     uint64_t queue_full;   /**< Lost, for the queue of a link had no room. */
     uint64_t congested;    /**< Lost, for the queue marks, and they did not say ECT. */
     uint64_t marked;       /**< Marked CE by the queue of a link. */
-    uint64_t flipped;      /**< Delivered with flipped bits, duplicates not counted. */
+    uint64_t flipped;      /**< Arrived with flipped bits, duplicates not counted. */
+    uint64_t partitioned;  /**< Lost, for a partition stood between the hosts. */
+    uint64_t nat_dropped;  /**< Lost: no mapping, not let in, or no way to behind a translator. */
 };
 
 /** Initialises the structure for kirim_sim_read_stats(). */
-#define KIRIM_SIM_STATS_INIT                                                                 \
-    {                                                                                        \
-        sizeof(struct kirim_sim_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define KIRIM_SIM_STATS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(struct kirim_sim_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/** On what of the other end a mapping or a filter of a translator depends; RFC 4787. */
+enum {
+    KIRIM_SIM_NAT_ENDPOINT_INDEPENDENT = 0,      /**< On nothing. */
+    KIRIM_SIM_NAT_ADDRESS_DEPENDENT = 1,         /**< On its address. */
+    KIRIM_SIM_NAT_ADDRESS_AND_PORT_DEPENDENT = 2 /**< On both. */
+};
+
+/** A network address translator; start from KIRIM_SIM_NAT_OPTIONS_INIT. */
+struct kirim_sim_nat_options {
+    size_t size;                    /**< sizeof, set by the INIT macro. */
+    const char *name;               /**< As of a host, unique among those. */
+    const struct kirim_addr *addrs; /**< Its outer addresses, ports ignored; unique in the world. */
+    size_t addr_count;              /**< How many, 1..16. */
+    uint32_t mapping;   /**< KIRIM_SIM_NAT_...: which datagrams of one inner address and port leave
+                             from the same outer ones. */
+    uint32_t filtering; /**< KIRIM_SIM_NAT_...: of whom a mapping lets datagrams in: of those that
+                             something was sent to. */
+    uint64_t expiry_ns; /**< A mapping unused for so long ends; not 0, KIRIM_NEVER: it does not. */
+    bool is_refreshed_inward; /**< Use is also what comes in, not only what goes out. */
+};
+
+/** Initialises options of a translator: mappings are endpoint-independent and end after 2 minutes,
+ * filters depend on address and port, as is common in homes. */
+#define KIRIM_SIM_NAT_OPTIONS_INIT                                                               \
+    {                                                                                            \
+        sizeof(struct kirim_sim_nat_options), NULL, NULL, 0, KIRIM_SIM_NAT_ENDPOINT_INDEPENDENT, \
+            KIRIM_SIM_NAT_ADDRESS_AND_PORT_DEPENDENT, UINT64_C(120000000000), false              \
     }
 
 KIRIM_BEGIN_DECLS
@@ -165,6 +197,124 @@ KIRIM_API const char *kirim_sim_host_name(const struct kirim_sim_host *host);
 KIRIM_API kirim_err kirim_sim_link_set(struct kirim_sim *sim, struct kirim_sim_host *from,
                                        struct kirim_sim_host *to,
                                        const struct kirim_sim_link *link);
+
+/**
+ * @brief Cuts the network in two: nothing passes between the hosts of `side` and all others.
+ *
+ * Up to 64 partitions can be in force at one time; a datagram passes if none is between its hosts.
+ * What is under way arrives.
+ *
+ * @param sim      The world.
+ * @param side     The hosts of the one side, at least one; read during the call. Hosts that are
+ *                 added later stand on the other one.
+ * @param count    How many.
+ * @param heal_ns  Virtual time at which it ends by itself; KIRIM_NEVER: it does not.
+ * @param out      Its number, for kirim_sim_heal(); written on success only.
+ * @retval KIRIM_OK      In force.
+ * @retval KIRIM_EINVAL  NULL, no host, hosts of another world, or a private world.
+ * @retval KIRIM_EBUSY   There are 64 already.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_partition(struct kirim_sim *sim, struct kirim_sim_host *const *side,
+                                        size_t count, uint64_t heal_ns, uint32_t *out);
+
+/**
+ * @brief Ends a partition; nothing if it has ended.
+ *
+ * @param sim        The world.
+ * @param partition  Number from kirim_sim_partition(). Those of partitions that have ended are used
+ *                   again.
+ * @retval KIRIM_OK      It is not in force.
+ * @retval KIRIM_EINVAL  NULL, or no number of a partition.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_heal(struct kirim_sim *sim, uint32_t partition);
+
+/**
+ * @brief Adds a network address translator, with nobody behind it yet.
+ *
+ * Datagrams keep the link between the hosts that they go between, with its delay and faults; the
+ * translator only rewrites their addresses. A port is not given again before all others have been.
+ *
+ * @param sim      The world.
+ * @param options  Read during the call.
+ * @param out      The translator; owned by the world. Written on success only.
+ * @retval KIRIM_OK      Added.
+ * @retval KIRIM_EINVAL  NULL, a size that no version had, a name or an address that no host could
+ *                       have, none or too many addresses, an expiry of 0, or a private world.
+ * @retval KIRIM_EEXIST  The name or an address is there already.
+ * @retval KIRIM_ENOMEM  Out of memory.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_nat_add(struct kirim_sim *sim,
+                                      const struct kirim_sim_nat_options *options,
+                                      struct kirim_sim_nat **out);
+
+/**
+ * @brief Puts a host behind a translator, or takes it to another one or none.
+ *
+ * For the address families that the translator has, the host is no longer reached from the other
+ * side but by mappings, and what it sends there comes from one of them. Hosts behind the same one
+ * reach each other by their own addresses, and by the outer ones.
+ *
+ * @param nat   The translator; NULL: none.
+ * @param host  The host.
+ * @retval KIRIM_OK      It stands there.
+ * @retval KIRIM_EINVAL  No host, one of another world or of a private one.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_nat_attach(struct kirim_sim_nat *nat, struct kirim_sim_host *host);
+
+/**
+ * @brief Makes a translator forget its mappings, as if it was restarted: those behind it go on from
+ *        other ports, and from the next of its addresses if it has several.
+ *
+ * @param nat  The translator.
+ * @retval KIRIM_OK      Forgotten.
+ * @retval KIRIM_EINVAL  NULL.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_nat_rebind(struct kirim_sim_nat *nat);
+
+/**
+ * @brief Crashes a host: all that it was vanishes from the world, without a last word.
+ *
+ * Its ports are free, its receive buffers are gone, and what is under way to it is lost, or
+ * answered as to closed ports once it is there again. The loop itself stays with its owner, who
+ * closes it when he likes; until then it does nothing, sends to nobody, and refuses endpoints with
+ * KIRIM_ENETDOWN. To restart the host, open another loop for it; that can be at once.
+ *
+ * @param host  The host; nothing happens if it is down.
+ * @retval KIRIM_OK      It is down.
+ * @retval KIRIM_EINVAL  NULL, a host of a private world, or a translator's.
+ * @note The world's thread; also inside callbacks, its own too.
+ */
+KIRIM_API kirim_err kirim_sim_host_crash(struct kirim_sim_host *host);
+
+/**
+ * @brief Stops a host for a while, as a machine that is suspended or overloaded: it runs no turn,
+ *        and what arrives waits in its receive buffers as far as they go.
+ *
+ * @param host      The host.
+ * @param until_ns  Virtual time at which it goes on; not after the present: at once. KIRIM_NEVER:
+ *                  when it is called again.
+ * @retval KIRIM_OK      It pauses, or goes on.
+ * @retval KIRIM_EINVAL  NULL, a host of a private world, or a translator's.
+ * @note The world's thread; also inside callbacks, its own too.
+ */
+KIRIM_API kirim_err kirim_sim_host_pause(struct kirim_sim_host *host, uint64_t until_ns);
+
+/**
+ * @brief Lets the clock of a host jump ahead: kirim_loop_now() there is that much later from now on
+ *        than kirim_sim_now(), and timers that would have fired meanwhile fire at once.
+ *
+ * @param host      The host.
+ * @param ahead_ns  How far; all jumps of a host together up to 2^62 ns.
+ * @retval KIRIM_OK      It is later there.
+ * @retval KIRIM_EINVAL  NULL, too far, a host of a private world, or a translator's.
+ * @note The world's thread; also inside callbacks.
+ */
+KIRIM_API kirim_err kirim_sim_host_jump(struct kirim_sim_host *host, uint64_t ahead_ns);
 
 /**
  * @brief Runs the world until its clock would pass `until_ns`, or nothing is left to happen, or
