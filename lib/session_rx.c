@@ -169,10 +169,15 @@ static void note_path(struct kirim_session *s, const struct kirim_datagram *d)
     }
 }
 
-/* Hands neighbours of the loop's batch to their session. */
+/* Hands neighbours of the loop's batch to their session, unless somebody has closed it meanwhile.
+ */
 static void hand_over(struct kirim_session *s, const struct kirim_datagram *d, size_t count)
 {
     struct kirim_sessions *set = s->set;
+    if (s->state != KI_SESSION_OPEN) {
+        set->stats.rx_dropped += count;
+        return;
+    }
     /* What a session began with was counted then, before `opened`. */
     const size_t counted = s->rx_datagrams == 0 && s->path.budget.received_bytes != 0;
     uint64_t bytes = 0;
@@ -193,6 +198,8 @@ static void hand_over(struct kirim_session *s, const struct kirim_datagram *d, s
         s->handler.received(s, &batch, s->user);
         set->handed = NULL;
         set->loop->moment++;
+    } else {
+        set->stats.rx_dropped += count;
     }
     if (s->state == KI_SESSION_OPEN && s->is_limited != 0) {
         ki_session_tell_later(s);
@@ -215,9 +222,7 @@ static void sort_and_hand_over(struct kirim_sessions *set, struct kirim_datagram
             d[to++] = set->sorted[at - 1];
         }
         s->batch_first = 0;
-        if (s->state == KI_SESSION_OPEN) {
-            hand_over(s, &d[first], to - first);
-        }
+        hand_over(s, &d[first], to - first);
     }
 }
 
@@ -228,9 +233,7 @@ static void hand_over_all(struct kirim_sessions *set, const struct kirim_datagra
         struct kirim_session *s = set->whose[i];
         const size_t next = (size_t)s->batch_last;
         s->batch_first = 0;
-        if (s->state == KI_SESSION_OPEN) {
-            hand_over(s, &d[i], next - i);
-        }
+        hand_over(s, &d[i], next - i);
         i = next;
     }
 }

@@ -86,6 +86,24 @@ START_TEST(most_idle_makes_room_where_all_are_validated)
 }
 END_TEST
 
+/* Who makes room may have sent something in the same batch, before or behind the new one. */
+START_TEST(datagrams_of_who_makes_room_are_counted)
+{
+    struct kit *k = kit_new();
+    k->options.count_max = 2;
+    k->options.eviction = KIRIM_EVICT_UNVALIDATED;
+    kit_open(k);
+    open_some(k, 1, 2);
+    kit_arrive(k, 1, 7);
+    kit_arrive(k, 1, 8);
+    kit_arrive(k, 3, 9); /* ends the first, whose two datagrams are waiting to be handed over */
+    ks_turn(&k->t);
+    KS_CHECK(!is_open(k, 0) && is_open(k, 1) && is_open(k, 2));
+    KS_EQ(2, kit_stats(k).rx_dropped);
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(refused_admission_evicts_nobody)
 {
     struct kit *k = kit_new();
@@ -363,6 +381,7 @@ int main(void)
     tcase_add_test(tcase, full_set_refuses);
     tcase_add_test(tcase, oldest_that_is_not_validated_makes_room);
     tcase_add_test(tcase, most_idle_makes_room_where_all_are_validated);
+    tcase_add_test(tcase, datagrams_of_who_makes_room_are_counted);
     tcase_add_test(tcase, refused_admission_evicts_nobody);
     tcase_add_test(tcase, half_open_sessions_have_a_cap_of_their_own);
     tcase_add_test(tcase, half_open_sessions_are_half_of_all_by_default);

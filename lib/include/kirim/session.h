@@ -274,7 +274,8 @@ struct kirim_sessions_stats {
     uint64_t closed;            /**< Sessions that have ended, for whatever reason; */
     uint64_t idle;              /**< of those, for silence, */
     uint64_t evicted;           /**< and to make room. */
-    uint64_t rx_dropped;        /**< Datagrams the classifier dropped, or nobody wanted. */
+    uint64_t rx_dropped;        /**< Datagrams the classifier dropped, or nobody wanted, their
+                                     session having ended in the same batch, say. */
     uint64_t rx_stateless;      /**< Datagrams for `stateless`. */
     uint64_t refused;           /**< Datagrams that `admit` refused. */
     uint64_t refused_full;      /**< Datagrams that found no room: of the set, */
