@@ -110,6 +110,12 @@ need_for_tests() {
     want busybox "does so too, and is impatient" command -v busybox
     want tftpd-hpa "a TFTP server for kirim's client" test -x /usr/sbin/in.tftpd
     want nftables "loses datagrams between them" test -x /usr/sbin/nft
+    want openssl "speaks DTLS through the relay" command -v openssl
+    want ngtcp2-client "speaks QUIC through it" command -v gtlsclient
+    want ngtcp2-server "answers that" test -x /usr/sbin/gtlsserver
+    want wireguard-go "has a tunnel through it" command -v wireguard-go
+    want wireguard-tools "sets that up" command -v wg
+    want iproute2 "sets that up" command -v ip
     want tcpdump "captures what the DNS server sends" command -v tcpdump
     want tshark "reads what was captured" command -v tshark
 }

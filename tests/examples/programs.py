@@ -31,8 +31,12 @@ BIN = pathlib.Path(os.environ.get("KIRIM_BIN", "build/bin")).resolve()
 LAUNCHER = shlex.split(os.environ.get("KIRIM_LAUNCHER", ""))
 IS_WINE = bool(LAUNCHER)
 SUFFIX = ".exe" if IS_WINE else ""
-PROGRAMS = ("echod", "echo", "kirim-probe", "kirim-bench", "dnsd", "dnsfwd", "dnsq",
-            "tftpd", "tftp", "engine", "sim_storm",
+PROGRAMS = ("echod", "echo",
+            "kirim-probe", "kirim-bench",
+            "dnsd", "dnsq", "dnsfwd",
+            "tftpd", "tftp",
+            "engine", "sim_storm",
+            "relay",
             *(name for name in ("embed_libevent",) if (BIN / name).exists()))  # a build may lack it
 FAMILIES = {4: "127.0.0.1", 6: "::1"}
 STOP_SIGNALS = (signal.SIGINT,) if IS_WINE else (signal.SIGTERM, signal.SIGINT)

@@ -10,7 +10,9 @@ import programs
 # What is enough for a program to start, and every operand that it takes.
 NEEDED = {"echod": [], "echo": ["127.0.0.1:9"], "kirim-probe": [],
           "kirim-bench": ["echo", "--port", "0"], "dnsd": [], "dnsq": ["@127.0.0.1:9", "x", "A"],
-          "dnsfwd": [], "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
+          "dnsfwd": [],
+          "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
+          "relay": ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"],
           "embed_libevent": [], "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"]}
 # A good value for each kind of value that a --help names; for all others 8 is one.
 VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select",

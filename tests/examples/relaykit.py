@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""What the scripts about the relay share: a relay that listens, and its counters."""
+import re
+import subprocess
+from unittest import mock
+
+import programs
+
+
+def start_relay(to, *arguments, listen="127.0.0.1:0"):
+    """A relay to ADDR:PORT that prints its counters at its end; its port is in `port`."""
+    relay = programs.Program("relay", "--listen", listen, "--to", to, "--stats", 0, *arguments)
+    try:
+        relay.port = int(relay.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+    except BaseException:
+        relay.__exit__()
+        raise
+    return relay
+
+
+class Command(programs.Program):
+    """A program of the system that runs the tests; its path is the first word."""
+
+    def __init__(self, words, stdin=subprocess.DEVNULL, env=None):
+        with mock.patch.object(programs, "LAUNCHER", []):
+            super().__init__(*words, stdin=stdin, env=env)
+
+    def __exit__(self, *what):
+        super().__exit__(*what)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+def counters(relay, name):
+    """What a relay that has ended printed last behind `name`, as numbers."""
+    line = re.findall(rf"^relay: {name} (.*)$", relay.texts["err"], re.MULTILINE)[-1]
+    return {key: float(value) for key, value in programs.words(line).items()
+            if re.fullmatch(r"[0-9.]+", value)}
