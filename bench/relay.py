@@ -5,8 +5,8 @@
 Between `load` and a hand-written echo server stands the relay, pinned to a CPU of its own; the two
 others share the other CPU. A figure is the CPU time that the system booked for the relay, and for
 its CPU's ksoftirqd, while the load ran, over the datagrams that it handed on, both directions
-counted. Contestants take turns within a repetition, beginning with another one each time; a ratio is
-taken within a repetition, over the contestant that the table names as the base.
+counted. Contestants take turns within a repetition, beginning with another one each time; a ratio
+is taken within a repetition, over the contestant that the table names as the base.
 
     plain   raw_relay: no trains, no ECN; beside it kirim's relay with --unmarked and offload off
     whole   raw_relay --variant whole: trains, ECN and DSCP; beside it kirim's relay as it is

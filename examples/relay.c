@@ -17,7 +17,8 @@ static const uint64_t NS_PER_SECOND = 1000000000;
 
 const char *relay_drop_name(int drop)
 {
-    static const char *const names[RELAY_DROP_COUNT] = { "full", "truncated", "bound", "refused" };
+    static const char *const names[RELAY_DROP_COUNT] = { "full", "truncated", "bound", "refused",
+                                                         "judged" };
     return names[drop];
 }
 
@@ -152,7 +153,7 @@ void relay_init(struct relay *relay)
 
 uint32_t relay_endpoint_flags(const struct relay *relay)
 {
-    uint32_t flags = KIRIM_ENDPOINT_WHOLE_TRAINS;
+    uint32_t flags = relay->options.judge == NULL ? (uint32_t)KIRIM_ENDPOINT_WHOLE_TRAINS : 0;
     if (!relay->options.is_unmarked && (relay->caps & KIRIM_CAP_ECN) != 0) {
         flags |= KIRIM_ENDPOINT_RECEIVE_CONTROL;
     }
@@ -190,6 +191,7 @@ static kirim_err open_set(struct relay *relay)
     struct kirim_sessions_options options = KIRIM_SESSIONS_OPTIONS_INIT;
     endpoint.local = relay->options.listen;
     endpoint.flags = relay_endpoint_flags(relay);
+    endpoint.queue_count_max = relay->options.queue_count_max;
     endpoint.receive_buffer_bytes = relay->options.receive_buffer_bytes;
     options.endpoint = &endpoint;
     options.classify = classify;

@@ -28,7 +28,8 @@ enum {
     RELAY_DROP_TRUNCATED = 1, /* it did not arrive whole */
     RELAY_DROP_BOUND = 2,     /* the peer has had its share (`amplification`) */
     RELAY_DROP_REFUSED = 3,   /* kirim refused it: no memory, too long for the other family */
-    RELAY_DROP_COUNT = 4
+    RELAY_DROP_JUDGED = 4,    /* `judge` said so */
+    RELAY_DROP_COUNT = 5
 };
 
 /* Why a peer has ended. */
@@ -58,6 +59,14 @@ struct relay_stats {
     uint32_t peer_count_max; /* most at once */
 };
 
+/* What becomes of a datagram if somebody else decides; as it is written for `judge`, it passes as
+ * it came. */
+struct relay_fate {
+    uint32_t copy_count;       /* 0 .. 2 */
+    uint32_t ecn;              /* that they leave with */
+    uint64_t not_before_ns[2]; /* of each copy: when it leaves */
+};
+
 /* What to do; relay_init() sets the defaults. */
 struct relay_options {
     struct kirim_addr listen, to;
@@ -68,6 +77,11 @@ struct relay_options {
     bool is_fragmenting;     /* leave what is too long for the path to the system to cut */
     bool is_unmarked;        /* do not carry ECN and DSCP */
     uint32_t receive_buffer_bytes; /* of the listening socket; 0: the system's default */
+    uint32_t queue_count_max; /* of each socket: datagrams that wait to leave; 0: the default */
+    /* Decides about each datagram from here on, and may change its bytes in place. NULL: all pass
+     * at once, trains in one piece. */
+    void (*judge)(struct relay *relay, bool is_up, const struct kirim_datagram *d,
+                  struct relay_fate *fate);
     /* Told of each peer that begins (`end` negative) or has ended; may be NULL. */
     void (*on_peer)(struct relay *relay, const struct kirim_addr *peer, int end);
     void *user;

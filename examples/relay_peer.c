@@ -36,15 +36,15 @@ static size_t count_datagrams(size_t bytes, size_t segment_bytes)
     return segment_bytes == 0 ? 1 : (bytes + segment_bytes - 1) / segment_bytes;
 }
 
-/* What a datagram says beside its bytes, as far as it can be said again; NULL: nothing. */
-static const struct kirim_control *carry(const struct relay *relay, const struct kirim_datagram *d,
-                                         const struct kirim_addr *local, struct kirim_control *room)
+/* Whether something has to be said beside the bytes; writes all of it but ECN. */
+static bool carry(const struct relay *relay, const struct kirim_datagram *d,
+                  const struct kirim_addr *local, struct kirim_control *room)
 {
     const bool is_marked = (relay->caps & KIRIM_CAP_ECN) != 0 && !relay->options.is_unmarked;
     const uint32_t dscp = d->arrival != NULL ? d->arrival->dscp : 0;
     const bool has_source = local != NULL && kirim_addr_family(local) != KIRIM_FAMILY_NONE;
     if (!has_source && (!is_marked || (d->ecn == 0 && dscp == 0))) {
-        return NULL;
+        return false;
     }
     *room = (struct kirim_control)KIRIM_CONTROL_INIT;
     if (has_source) {
@@ -54,7 +54,18 @@ static const struct kirim_control *carry(const struct relay *relay, const struct
         room->ecn = d->ecn;
         room->dscp = (uint8_t)dscp;
     }
-    return room;
+    return true;
+}
+
+static void post(struct relay_way *way, struct kirim_endpoint *ep, const struct kirim_msg *msg,
+                 size_t count)
+{
+    const kirim_err err = kirim_endpoint_send(ep, msg, KIRIM_SEND_LENT, NULL, NULL);
+    if (err == KIRIM_OK) {
+        way->passed += count;
+    } else {
+        way->drops[err == KIRIM_EWOULDBLOCK ? RELAY_DROP_FULL : RELAY_DROP_REFUSED] += count;
+    }
 }
 
 /* Sends a datagram on, or a whole train, as it arrived; counts it. */
@@ -68,20 +79,44 @@ static void pass_on(struct relay *relay, struct relay_way *way, const struct kir
     msg.buf = &buf;
     msg.buf_count = 1;
     msg.peer = hop->peer;
-    msg.control = carry(relay, d, hop->local, &room);
+    msg.control = carry(relay, d, hop->local, &room) ? &room : NULL;
     do {
         buf.bytes = d->segment_bytes != 0 ? next_part(left, d->segment_bytes) : left;
         msg.segment_bytes = buf.bytes > d->segment_bytes ? d->segment_bytes : 0;
-        const size_t count = count_datagrams(buf.bytes, d->segment_bytes);
-        const kirim_err err = kirim_endpoint_send(hop->ep, &msg, KIRIM_SEND_LENT, NULL, NULL);
-        if (err == KIRIM_OK) {
-            way->passed += count;
-        } else {
-            way->drops[err == KIRIM_EWOULDBLOCK ? RELAY_DROP_FULL : RELAY_DROP_REFUSED] += count;
-        }
+        post(way, hop->ep, &msg, count_datagrams(buf.bytes, d->segment_bytes));
         buf.data = (uint8_t *)buf.data + buf.bytes;
         left -= buf.bytes;
     } while (left > 0);
+}
+
+/* Sends a datagram on as often and when somebody says; what is not due is kept as a copy. */
+static void pass_judged(struct relay *relay, struct relay_way *way, const struct kirim_datagram *d,
+                        const struct hop *hop)
+{
+    struct relay_fate fate = { 1, d->ecn, { 0, 0 } };
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    const struct kirim_buf buf = { d->data, d->bytes };
+    const struct kirim_msg msg = { &buf, hop->peer, &control, 1, 0 };
+    relay->options.judge(relay, way == &relay->stats.up, d, &fate);
+    (void)carry(relay, d, hop->local, &control);
+    if ((relay->caps & KIRIM_CAP_ECN) != 0) {
+        control.ecn = (uint8_t)fate.ecn;
+    }
+    way->drops[RELAY_DROP_JUDGED] += fate.copy_count == 0;
+    for (uint32_t i = 0; i < fate.copy_count; i++) {
+        control.not_before_ns = fate.not_before_ns[i];
+        post(way, hop->ep, &msg, 1);
+    }
+}
+
+static void pass(struct relay *relay, struct relay_way *way, const struct kirim_datagram *d,
+                 const struct hop *hop)
+{
+    if (relay->options.judge != NULL) {
+        pass_judged(relay, way, d, hop);
+    } else {
+        pass_on(relay, way, d, hop);
+    }
 }
 
 /* Counts an arrival; false: it cannot be passed on. */
@@ -100,9 +135,9 @@ static bool count_arrival(struct relay_way *way, const struct kirim_datagram *d)
 
 /* ---- the order of silence -------------------------------------------------------------------- */
 
-static void unlink_peer(struct relay_peer *p)
+/* Out of the list that it is in. */
+static void unlink_peer(struct relay_peer *p, struct relay_list *list)
 {
-    struct relay_list *const list = p->list;
     if (p->older != NULL) {
         p->older->younger = p->younger;
     } else {
@@ -113,7 +148,6 @@ static void unlink_peer(struct relay_peer *p)
     } else {
         list->youngest = p->older;
     }
-    p->list = NULL;
 }
 
 static void link_peer(struct relay_peer *p, struct relay_list *list)
@@ -135,7 +169,7 @@ static void touch(struct relay_peer *p)
     p->heard_ns = kirim_loop_now(p->relay->loop);
     if (p->younger != NULL) {
         struct relay_list *const list = p->list;
-        unlink_peer(p);
+        unlink_peer(p, list);
         link_peer(p, list);
     }
 }
@@ -203,7 +237,7 @@ static void on_answers(struct kirim_endpoint *ep, const struct kirim_batch *batc
             continue;
         }
         p->down_bytes += d->bytes;
-        pass_on(relay, way, d, &hop);
+        pass(relay, way, d, &hop);
     }
 }
 
@@ -290,6 +324,7 @@ static kirim_err open_upstream(struct relay_peer *p)
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     options.peer = relay->options.to;
     options.flags = relay_endpoint_flags(relay);
+    options.queue_count_max = relay->options.queue_count_max;
     options.handler = &upstream_handler;
     options.user = p;
     return kirim_endpoint_open(relay->loop, &options, &p->upstream);
@@ -331,7 +366,7 @@ void relay_peer_end(struct relay_peer *p, int end)
 {
     struct relay *const relay = p->relay;
     struct kirim_session *const session = p->session;
-    unlink_peer(p);
+    unlink_peer(p, p->list);
     relay->stats.peer_count--;
     relay->stats.ended[end]++;
     p->session = NULL;
@@ -354,7 +389,7 @@ void relay_peer_receive(struct relay_peer *p, const struct kirim_batch *batch)
         p->local = last->arrival->local;
     }
     if (p->list == &relay->strangers && p->is_answered) {
-        unlink_peer(p);
+        unlink_peer(p, &relay->strangers);
         link_peer(p, &relay->known);
     }
     touch(p);
@@ -362,7 +397,7 @@ void relay_peer_receive(struct relay_peer *p, const struct kirim_batch *batch)
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         if (count_arrival(way, d)) {
             p->up_bytes += d->bytes;
-            pass_on(relay, way, d, &hop);
+            pass(relay, way, d, &hop);
         }
     }
 }

@@ -260,12 +260,14 @@ START_TEST(flood_of_new_peers_holds_the_cap_and_spares_who_is_known)
     ck_assert_uint_eq(ask(p, end, "one"), 1);
     ck_assert_uint_eq(ask(p, end, "two"), 1);
     p->server->on_received = NULL; /* its answers would meet closed ports, and end strangers */
-    flood(p, 100);
+    flood(p, FLOOD / 2);           /* a build with checks keeps a thousand sockets that are gone */
+    kit_run(&p->k, SECOND);
     const size_t blocks = p->k.memory.blocks;
     flood(p, FLOOD);
+    kit_run(&p->k, SECOND);
     ck_assert_uint_eq(p->relay.stats.peer_count_max, 64);
     ck_assert_uint_ge(p->relay.stats.began, FLOOD / 2);
-    ck_assert_uint_le(p->k.memory.blocks, blocks + 600); /* of 50 sockets more that are closing */
+    ck_assert_uint_le(p->k.memory.blocks, blocks + 8);
     p->server->on_received = echo_marked;
     kit_run(&p->k, MS);
     const uint64_t began = p->relay.stats.began;

@@ -56,14 +56,14 @@ class Base(unittest.TestCase):
         return key, cert
 
     def check_all_passed(self, relay):
-        """The relay has dropped nothing, and had one peer, who began anew if no server was there."""
+        """The relay has dropped nothing, and had one peer, who began anew where no server was."""
         self.assertEqual(relay.stop(), 0)
         for way in ("up", "down"):
             found = counters(relay, way)
             self.assertEqual(found["datagrams"], found["passed"])
             self.assertGreater(found["passed"], 2)
         found = counters(relay, "peers")
-        self.assertEqual(found["began"], 1 + found.get("icmp", 0))
+        self.assertLessEqual(found["began"], 1 + found.get("icmp", 0))
 
 
 class Peers(Base):
