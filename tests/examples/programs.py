@@ -35,6 +35,7 @@ PROGRAMS = ("echod", "echo",
             "kirim-probe", "kirim-bench",
             "dnsd", "dnsq", "dnsfwd",
             "tftpd", "tftp",
+            "coapd", "coap",
             "engine", "sim_storm",
             "relay",
             *(name for name in ("embed_libevent",) if (BIN / name).exists()))  # a build may lack it

@@ -8,15 +8,22 @@ import unittest
 import programs
 
 # What is enough for a program to start, and every operand that it takes.
-NEEDED = {"echod": [], "echo": ["127.0.0.1:9"], "kirim-probe": [],
-          "kirim-bench": ["echo", "--port", "0"], "dnsd": [], "dnsq": ["@127.0.0.1:9", "x", "A"],
-          "dnsfwd": [],
-          "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
-          "relay": ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"],
-          "embed_libevent": [], "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"]}
+NEEDED = {
+    "echod": [], "echo": ["127.0.0.1:9"],
+    "kirim-probe": [], "kirim-bench": ["echo", "--port", "0"],
+    "dnsd": [], "dnsq": ["@127.0.0.1:9", "x", "A"], "dnsfwd": [],
+    "tftpd": [], "tftp": ["get", "127.0.0.1:9", "f"],
+    "coapd": [], "coap": ["get", "coap://127.0.0.1:9"],
+    "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"],
+    "relay": ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"],
+    "embed_libevent": [],
+}
 # A good value for each kind of value that a --help names; for all others 8 is one.
-VALUES = {"ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select",
-          "MEMORY": "65536"}
+VALUES = {
+    "ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select",
+    "MEMORY": "65536",
+    "BLOCK": "64",
+}
 EXAMPLES = pathlib.Path(os.environ.get("KIRIM_SOURCE", "."), "examples")
 BAD_ADDRS = ("", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:7x", "localhost:7", ":7",
              "2001:db8::1:7", "[::1]", "[::1]7", "::1]:7", "127.0.0.1:7 ", "1.2.3:7")
@@ -69,9 +76,9 @@ class CommandLine(unittest.TestCase):
                     self.assertIn(f"unknown option '{name}'", done.stderr)
 
     def test_shared_options_are_where_they_do_something(self):
-        without = {"--listen": {"dnsq", "sim_storm", "tftp"},
+        without = {"--listen": {"dnsq", "sim_storm", "tftp", "coap"},
                    "--reactor": {"embed_libevent", "sim_storm"},
-                   "--stats": {"dnsq", "sim_storm", "tftp"}}
+                   "--stats": {"dnsq", "sim_storm", "tftp", "coap"}}
         for name, lacking in without.items():
             found = {program for program in programs.PROGRAMS if name not in options(program)}
             self.assertEqual(found, lacking & set(programs.PROGRAMS), name)
