@@ -48,6 +48,7 @@ static int bio_write(BIO *bio, const char *data, int bytes)
     return bytes;
 }
 
+/* long: OpenSSL's */
 static long bio_ctrl(BIO *bio, int what, long number, void *pointer)
 {
     const struct ki_dtls_conn *const conn = BIO_get_data(bio);

@@ -111,10 +111,10 @@ void ki_dtls_conn_free(struct ki_dtls_conn *c)
 
 /* The first error of the protocol says what was wrong; those before it are its grounds, those
  * behind it who was told. */
-static unsigned long take_error(void)
+static uint64_t take_error(void)
 {
-    unsigned long first = 0;
-    for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+    uint64_t first = 0;
+    for (uint64_t code = ERR_get_error(); code != 0; code = ERR_get_error()) {
         if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
             first = code;
             break;
@@ -127,7 +127,7 @@ static unsigned long take_error(void)
 
 static kirim_err note_failure(struct ki_dtls_conn *c)
 {
-    const unsigned long code = take_error();
+    const uint64_t code = take_error();
     const char *const text = code != 0 ? ERR_reason_error_string(code) : NULL;
     c->failure.code = code;
     if (text != NULL) {
@@ -211,9 +211,9 @@ static void set_up(struct ki_dtls_conn *c)
     const size_t record_bytes = room > RECORD_BYTES_USUAL ? room : RECORD_BYTES_USUAL;
     DTLS_set_timer_cb(c->ssl, choose_timeout);
     /* Not more than will be used, for it is memory of each association. */
-    (void)SSL_set_max_send_fragment(c->ssl, (long)(record_bytes < KIRIM_DTLS_RECORD_BYTES_MAX
-                                                       ? record_bytes
-                                                       : KIRIM_DTLS_RECORD_BYTES_MAX));
+    (void)SSL_set_max_send_fragment(c->ssl, (int)(record_bytes < KIRIM_DTLS_RECORD_BYTES_MAX
+                                                      ? record_bytes
+                                                      : KIRIM_DTLS_RECORD_BYTES_MAX));
     if (c->is_server) {
         SSL_set_accept_state(c->ssl);
         SSL_set_verify(c->ssl, server_modes[verify], NULL);
@@ -257,9 +257,9 @@ struct ki_dtls_conn *ki_dtls_conn_new(struct kirim_dtls *dtls, struct kirim_laye
 void ki_dtls_conn_resize(struct ki_dtls_conn *c)
 {
     const size_t room = kirim_layer_payload_bytes_max(c->layer);
-    const long overhead = BIO_dgram_get_mtu_overhead(SSL_get_wbio(c->ssl));
+    const size_t overhead_bytes = BIO_dgram_get_mtu_overhead(SSL_get_wbio(c->ssl));
     const size_t flight_bytes = room < FLIGHT_BYTES_MAX ? room : FLIGHT_BYTES_MAX;
-    (void)DTLS_set_link_mtu(c->ssl, (long)flight_bytes - UNCOUNTED_BYTES + overhead);
+    (void)DTLS_set_link_mtu(c->ssl, (int)(flight_bytes - UNCOUNTED_BYTES + overhead_bytes));
 }
 
 /* ---- handshakes ------------------------------------------------------------------------------ */

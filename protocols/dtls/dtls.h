@@ -114,8 +114,9 @@ struct kirim_dtls_options {
     kirim_dtls_psk_fn psk;
     /** Handed to `verify_peer` and `psk`. */
     void *user;
-    /** Cipher suites in OpenSSL's notation, the best first, AEAD only; NULL: with forward secrecy,
-     * by elliptic curves, and for pre-shared keys also without it, AES-CCM-8 last. */
+    /** Cipher suites in OpenSSL's notation, the best first, AEAD only. NULL: those of certificates,
+     * with forward secrecy, then those of pre-shared keys; of who has a key, no certificate and
+     * nobody whom it trusts only the latter. */
     const char *ciphers;
     /** Names for ALPN, the best first; of a client those that it offers, of a server those that it
      * knows: a client that offers others only is refused. NULL: no ALPN. */

@@ -174,7 +174,7 @@ void ki_dtls_resume(struct ki_dtls_conn *conn, const char *host, const struct ki
         return;
     }
     const unsigned char *from = data + header_bytes;
-    SSL_SESSION *const known = d2i_SSL_SESSION(NULL, &from, (long)(session->bytes - header_bytes));
+    SSL_SESSION *const known = d2i_SSL_SESSION(NULL, &from, (int)(session->bytes - header_bytes));
     if (known != NULL) {
         (void)SSL_set_session(conn->ssl, known);
         SSL_SESSION_free(known);

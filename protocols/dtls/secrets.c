@@ -20,14 +20,17 @@ enum {
     ALPN_NAME_BYTES_MAX = 255
 };
 
-/* Forward secrecy first; then keys that both have, as small devices can do it (RFC 7925). */
-static const char suites[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-AES128-CCM:ECDHE-PSK-CHACHA20-POLY1305:"
-    "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-CHACHA20-POLY1305:PSK-AES128-CCM:"
-    "PSK-AES128-CCM8:ECDHE-ECDSA-AES128-CCM8";
+/* Keys that both have, also as small devices can do it (RFC 7925). */
+#define SUITES_OF_KEYS                                                         \
+    "ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:" \
+    "PSK-CHACHA20-POLY1305:PSK-AES128-CCM:PSK-AES128-CCM8"
+
+/* Those of certificates, all with forward secrecy. */
+#define SUITES_OF_CERTIFICATES                                   \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:" \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
+    "ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-CCM8"
 
 static struct ki_dtls_conn *conn_of(const SSL *ssl)
 {
@@ -272,8 +275,21 @@ static bool set_keys(SSL_CTX *ctx, const struct kirim_dtls_options *o)
            (!o->is_system_trusted || SSL_CTX_set_default_verify_paths(ctx) == 1) &&
            (o->psk_hint == NULL || SSL_CTX_use_psk_identity_hint(ctx, o->psk_hint) == 1) &&
            (o->ticket_key.bytes == 0 ||
-            SSL_CTX_set_tlsext_ticket_keys(ctx, o->ticket_key.data, (long)o->ticket_key.bytes) ==
-                1);
+            SSL_CTX_set_tlsext_ticket_keys(ctx, o->ticket_key.data, (int)o->ticket_key.bytes) == 1);
+}
+
+/* Who has a key and trusts nobody to issue certificates does not offer them: the peer would choose
+ * one. */
+static const char *choose_suites(const struct kirim_dtls *dtls, const struct kirim_dtls_options *o)
+{
+    if (o->ciphers != NULL) {
+        return o->ciphers;
+    }
+    const bool has_certificates = o->certificate.bytes != 0 || dtls->has_trust ||
+                                  o->verify_peer != NULL || o->verify == KIRIM_DTLS_VERIFY_NONE;
+    const bool has_keys = o->psk_key.bytes != 0 || o->psk != NULL;
+    return has_keys && !has_certificates ? SUITES_OF_KEYS
+                                         : SUITES_OF_CERTIFICATES ":" SUITES_OF_KEYS;
 }
 
 kirim_err ki_dtls_configure(struct kirim_dtls *dtls, const struct kirim_dtls_options *o)
@@ -285,7 +301,7 @@ kirim_err ki_dtls_configure(struct kirim_dtls *dtls, const struct kirim_dtls_opt
     if (SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) != 1 ||
         SSL_CTX_set_session_id_context(ctx, name, sizeof name - 1) != 1 ||
-        !set_suites(ctx, o->ciphers != NULL ? o->ciphers : suites) || !set_keys(ctx, o) ||
+        !set_suites(ctx, choose_suites(dtls, o)) || !set_keys(ctx, o) ||
         (o->srtp_profiles != NULL && SSL_CTX_set_tlsext_use_srtp(ctx, o->srtp_profiles) != 0)) {
         return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? KIRIM_ENOMEM
                                                                              : KIRIM_EINVAL;

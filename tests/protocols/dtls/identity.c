@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See identity.h.
+ * Certificates and keys that a test makes for itself, see identity.h: elliptic, P-256, no file.
  */
 #include "identity.h"
 

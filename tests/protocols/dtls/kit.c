@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See kit.h.
+ * The world of the DTLS suites, see kit.h: identities, taps, tops, an echoing server.
  */
 #include "kit.h"
 
