@@ -29,12 +29,12 @@ enum {
 
 /** Codes of the end, docs/channel.md section 7. */
 enum {
-    KIRIM_CHANNEL_DONE = 0,         /**< In order. */
-    KIRIM_CHANNEL_EPROTOCOL = 1,    /**< A packet broke a rule. */
-    KIRIM_CHANNEL_ELIMIT = 2,       /**< More than a window or a bound permits. */
-    KIRIM_CHANNEL_EINTERNAL = 3,    /**< No memory. */
-    KIRIM_CHANNEL_SHUTDOWN = 4,     /**< The program ends. */
-    KIRIM_CHANNEL_CODE_OWN = 256,   /**< The first of the program's own. */
+    KIRIM_CHANNEL_CODE_DONE = 0,     /**< In order. */
+    KIRIM_CHANNEL_CODE_PROTOCOL = 1, /**< A packet broke a rule. */
+    KIRIM_CHANNEL_CODE_LIMIT = 2,    /**< More than a window or a bound permits. */
+    KIRIM_CHANNEL_CODE_INTERNAL = 3, /**< No memory. */
+    KIRIM_CHANNEL_CODE_SHUTDOWN = 4, /**< The program ends. */
+    KIRIM_CHANNEL_CODE_OWN = 256,    /**< The first of the program's own. */
     KIRIM_CHANNEL_CODE_MAX = 1 << 30 /**< The last one. */
 };
 
@@ -59,7 +59,7 @@ struct kirim_channel_end {
                            KIRIM_ECONNRESET: the peer does not know it any more. KIRIM_EOPNOTSUPP:
                            the peer speaks another version. KIRIM_ENOMEM: as it says. */
     bool is_by_peer;  /**< Its CLOSE came first. */
-    uint32_t code;    /**< Of the CLOSE: KIRIM_CHANNEL_DONE and so on. */
+    uint32_t code;    /**< Of the CLOSE: KIRIM_CHANNEL_CODE_DONE and so on. */
     const char *text; /**< Of the CLOSE; ends with a zero, and control characters are "?". Lent. */
 };
 
@@ -137,45 +137,45 @@ struct kirim_channel_options {
 /** Initialises options: streams 64, messages up to 1 MiB, windows of 2 and 4 MiB, 1 MiB to be
  * sent, 30 s of silence, 10 s of handshake; what has to be given is NULL. A client adds
  * `keepalive_ns`. */
-#define KIRIM_CHANNEL_OPTIONS_INIT                                                              \
-    {                                                                                           \
-        sizeof(struct kirim_channel_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,   \
-            NULL, { 65535, 4 << 20, 2 << 20, 1 << 20, 64, 25, 30000 }, 1452, 1 << 20, 16 << 20, \
-            0, 0, UINT64_C(10000000000), 2000000                                                \
+#define KIRIM_CHANNEL_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        sizeof(struct kirim_channel_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,      \
+            NULL, { 65535, 4 << 20, 2 << 20, 1 << 20, 64, 25, 30000 }, 1452, 1 << 20, 16 << 20, 0, \
+            0, UINT64_C(10000000000), 2000000                                                      \
     }
 
 /** What a channel has counted. */
 struct kirim_channel_stats {
-    uint64_t rx_packets;         /**< Taken: authentic as far as ids say, and new. */
-    uint64_t rx_bytes;           /**< Of those. */
-    uint64_t rx_dropped;         /**< Not of this connection, or not to be read. */
-    uint64_t rx_duplicate;       /**< Seen before, or too old to tell. */
-    uint64_t rx_refused;         /**< No room for what was in it; it comes again. */
-    uint64_t rx_ce;              /**< Marked by a router. */
-    uint64_t rx_messages;        /**< Handed over. */
-    uint64_t rx_message_bytes;   /**< Of those. */
-    uint64_t rx_stale;           /**< Sequenced messages that were late, or not completed. */
-    uint64_t tx_packets;         /**< Written. */
-    uint64_t tx_bytes;           /**< Of those. */
-    uint64_t tx_lost;            /**< Taken for lost. */
-    uint64_t tx_messages;        /**< Accepted. */
-    uint64_t tx_message_bytes;   /**< Of those. */
-    uint64_t tx_resent_bytes;    /**< Of messages, sent again. */
-    uint64_t tx_abandoned;       /**< Sequenced messages that were lost, or gave way to newer. */
-    uint64_t timeouts;           /**< Probe timeouts. */
-    uint64_t congestion;         /**< Times that the window was reduced, */
-    uint64_t congestion_ce;      /**< of those for CE, */
+    uint64_t rx_packets;            /**< Taken: authentic as far as ids say, and new. */
+    uint64_t rx_bytes;              /**< Of those. */
+    uint64_t rx_dropped;            /**< Not of this connection, or not to be read. */
+    uint64_t rx_duplicate;          /**< Seen before, or too old to tell. */
+    uint64_t rx_refused;            /**< No room for what was in it; it comes again. */
+    uint64_t rx_ce;                 /**< Marked by a router. */
+    uint64_t rx_messages;           /**< Handed over. */
+    uint64_t rx_message_bytes;      /**< Of those. */
+    uint64_t rx_stale;              /**< Sequenced messages that were late, or not completed. */
+    uint64_t tx_packets;            /**< Written. */
+    uint64_t tx_bytes;              /**< Of those. */
+    uint64_t tx_lost;               /**< Taken for lost. */
+    uint64_t tx_messages;           /**< Accepted. */
+    uint64_t tx_message_bytes;      /**< Of those. */
+    uint64_t tx_resent_bytes;       /**< Of messages, sent again. */
+    uint64_t tx_abandoned;          /**< Sequenced messages that were lost, or gave way to newer. */
+    uint64_t timeouts;              /**< Probe timeouts. */
+    uint64_t congestion;            /**< Times that the window was reduced, */
+    uint64_t congestion_ce;         /**< of those for CE, */
     uint64_t congestion_persistent; /**< and to its least. */
-    uint64_t ecn_failed;         /**< The path does not carry ECN: 0 or 1 for each path. */
-    uint64_t black_holes;        /**< Times that the path MTU fell back. */
-    uint64_t challenges;         /**< Sent to addresses that might be the peer's. */
-    uint64_t moves;              /**< Times that the peer had another address. */
-    uint64_t window_bytes;       /**< Congestion window: a level, as are the next. */
-    uint64_t flight_bytes;       /**< Sent, and neither acknowledged nor lost. */
-    uint64_t payload_bytes;      /**< Datagrams are so long at the most. */
-    uint64_t smoothed_ns;        /**< Round-trip time; 0: not known. */
-    uint64_t send_bytes;         /**< Messages that wait to be sent or acknowledged. */
-    uint64_t reassembly_bytes;   /**< What waits for its other parts, for order, or is held. */
+    uint64_t ecn_failed;            /**< The path does not carry ECN: 0 or 1 for each path. */
+    uint64_t black_holes;           /**< Times that the path MTU fell back. */
+    uint64_t challenges;            /**< Sent to addresses that might be the peer's. */
+    uint64_t moves;                 /**< Times that the peer had another address. */
+    uint64_t window_bytes;          /**< Congestion window: a level, as are the next. */
+    uint64_t flight_bytes;          /**< Sent, and neither acknowledged nor lost. */
+    uint64_t payload_bytes;         /**< Datagrams are so long at the most. */
+    uint64_t smoothed_ns;           /**< Round-trip time; 0: not known. */
+    uint64_t send_bytes;            /**< Messages that wait to be sent or acknowledged. */
+    uint64_t reassembly_bytes;      /**< What waits for its other parts, for order, or is held. */
 };
 
 /** A datagram that has arrived. */
@@ -188,13 +188,13 @@ struct kirim_channel_arrival {
 
 /** A datagram that is to be sent. */
 struct kirim_channel_departure {
-    uint8_t *data;           /**< Given: room. */
-    size_t room_bytes;       /**< Given: how much, the options' `payload_bytes_max` at least. */
-    size_t bytes;            /**< Written there. */
-    struct kirim_addr peer;  /**< Whom to. */
-    bool is_elsewhere;       /**< `peer` is not the peer's address, but one that is challenged. */
-    bool is_probe;           /**< Longer than is known to get through. */
-    uint8_t ecn;             /**< 0..3, as kirim_control has it. */
+    uint8_t *data;          /**< Given: room. */
+    size_t room_bytes;      /**< Given: how much, the options' `payload_bytes_max` at least. */
+    size_t bytes;           /**< Written there. */
+    struct kirim_addr peer; /**< Whom to. */
+    bool is_elsewhere;      /**< `peer` is not the peer's address, but one that is challenged. */
+    bool is_probe;          /**< Longer than is known to get through. */
+    uint8_t ecn;            /**< 0..3, as kirim_control has it. */
 };
 
 KIRIM_BEGIN_DECLS
@@ -252,7 +252,7 @@ void kirim_channel_free(struct kirim_channel *channel);
  * @retval KIRIM_EWOULDBLOCK  `send_bytes_max` is reached; `writable` will be called.
  * @retval KIRIM_EMSGSIZE     More than the peer takes. Before it has told, messages are bounded by
  *                            the own parameters, and one that turns out too long ends the
- *                            connection (KIRIM_CHANNEL_ELIMIT).
+ *                            connection (KIRIM_CHANNEL_CODE_LIMIT).
  * @retval KIRIM_EINVAL       No such stream or mode, or the stream has another mode.
  * @retval KIRIM_EFAULT       NULL with a length.
  * @retval KIRIM_ECLOSED      Closed, closing or finishing.
@@ -280,7 +280,7 @@ kirim_err kirim_channel_send(struct kirim_channel *channel, uint32_t stream, uin
 kirim_err kirim_channel_hold(struct kirim_channel *channel, uint32_t stream, bool is_held);
 
 /** @brief Ends in order: no more messages are taken, and when all reliable ones have been
- * acknowledged the connection is closed with KIRIM_CHANNEL_DONE. Messages of the peer's still
+ * acknowledged the connection is closed with KIRIM_CHANNEL_CODE_DONE. Messages of the peer's still
  * arrive. KIRIM_ECLOSED: it is closing. One thread at a time; also inside callbacks. */
 kirim_err kirim_channel_finish(struct kirim_channel *channel);
 
@@ -288,7 +288,7 @@ kirim_err kirim_channel_finish(struct kirim_channel *channel);
  * @brief Ends now: what was not acknowledged is lost.
  *
  * @param channel  The channel.
- * @param code     KIRIM_CHANNEL_DONE, KIRIM_CHANNEL_SHUTDOWN or one of the program's own.
+ * @param code     KIRIM_CHANNEL_CODE_DONE, KIRIM_CHANNEL_CODE_SHUTDOWN or one of the program's own.
  * @param text     For people; cut at KIRIM_CHANNEL_TEXT_BYTES_MAX. NULL: none.
  * @retval KIRIM_OK      CLOSE will be sent; `closed` comes when the peer has confirmed, or with
  *                       KIRIM_OK too when it does not.
@@ -320,8 +320,8 @@ void kirim_channel_read_stats(const struct kirim_channel *channel, struct kirim_
 /* ---- for who carries it ---------------------------------------------------------------------- */
 
 /** @brief Takes a datagram. One thread at a time; not inside callbacks. */
-void kirim_channel_input(struct kirim_channel *channel,
-                         const struct kirim_channel_arrival *arrival, uint64_t now_ns);
+void kirim_channel_input(struct kirim_channel *channel, const struct kirim_channel_arrival *arrival,
+                         uint64_t now_ns);
 
 /**
  * @brief Writes the next datagram that is to be sent now; it counts as sent.
@@ -340,6 +340,18 @@ uint64_t kirim_channel_deadline(const struct kirim_channel *channel);
 /** @brief Does what is due; too early it does no harm. One thread at a time; not inside callbacks.
  */
 void kirim_channel_expire(struct kirim_channel *channel, uint64_t now_ns);
+
+/**
+ * @brief The layer below carries longer datagrams than before, or only shorter ones.
+ *
+ * @param channel  The channel.
+ * @param bytes    As `payload_bytes_max` of the options.
+ * @param now_ns   The time.
+ * @retval KIRIM_OK      The search for the path MTU begins anew.
+ * @retval KIRIM_EINVAL  Less than 256.
+ * @note One thread at a time.
+ */
+kirim_err kirim_channel_resize(struct kirim_channel *channel, uint32_t bytes, uint64_t now_ns);
 
 /** @brief A datagram that was marked `is_probe`, of that length, was refused as too long. One
  * thread at a time. */

@@ -26,7 +26,7 @@ enum {
 
 /** Bounds of frames. */
 enum {
-    KIRIM_CHANNEL_RANGES_MAX = 64,    /**< Of an ACK. */
+    KIRIM_CHANNEL_RANGES_MAX = 64,     /**< Of an ACK. */
     KIRIM_CHANNEL_CHALLENGE_BYTES = 8, /**< Of a challenge. */
     KIRIM_CHANNEL_TEXT_BYTES_MAX = 256 /**< Of the text of a CLOSE. */
 };
@@ -49,24 +49,25 @@ struct kirim_channel_ack {
 
 /** A frame; which fields count depends on its type. */
 struct kirim_channel_frame {
-    uint8_t type;             /**< KIRIM_CHANNEL_PADDING and so on. */
-    uint8_t mode;             /**< Of a message: 0 ordered, 1 unordered, 2 sequenced. */
-    bool is_fragment;         /**< Of a message: not the whole of it, as it is written. */
-    uint64_t stream;          /**< Of a message, MAX_STREAM. */
-    uint64_t number;          /**< Of a message: which of its stream. */
-    uint64_t total_bytes;     /**< Of a message: its length. */
-    uint64_t offset;          /**< Of a message: where `data` stands in it. */
-    uint64_t limit;           /**< Of MAX_DATA, MAX_STREAM. */
-    uint64_t code;            /**< Of CLOSE. */
-    const uint8_t *proof;     /**< Of CLOSE: KIRIM_CHANNEL_RESET_BYTES bytes; of PATH_CHALLENGE and
-                                   PATH_RESPONSE: KIRIM_CHANNEL_CHALLENGE_BYTES. */
+    uint8_t type;         /**< KIRIM_CHANNEL_PADDING and so on. */
+    uint8_t mode;         /**< Of a message: 0 ordered, 1 unordered, 2 sequenced. */
+    bool is_fragment;     /**< Of a message: not the whole of it, as it is written. */
+    uint64_t stream;      /**< Of a message, MAX_STREAM. */
+    uint64_t number;      /**< Of a message: which of its stream. */
+    uint64_t total_bytes; /**< Of a message: its length. */
+    uint64_t offset;      /**< Of a message: where `data` stands in it. */
+    uint64_t limit;       /**< Of MAX_DATA, MAX_STREAM. */
+    uint64_t code;        /**< Of CLOSE. */
+    const uint8_t *proof; /**< Of CLOSE: KIRIM_CHANNEL_RESET_BYTES bytes; of PATH_CHALLENGE and
+                               PATH_RESPONSE: KIRIM_CHANNEL_CHALLENGE_BYTES. */
     struct kirim_channel_span data; /**< Of a message: its bytes; of CLOSE: the text. */
     struct kirim_channel_ack ack;   /**< Of ACK. */
 };
 
 KIRIM_BEGIN_DECLS
 
-/** @brief Whether a packet that has a frame of this type asks for an acknowledgement. Any thread. */
+/** @brief Whether a packet that has a frame of this type asks for an acknowledgement. Any thread.
+ */
 bool kirim_channel_frame_is_eliciting(uint8_t type);
 
 /**
