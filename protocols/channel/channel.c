@@ -129,7 +129,12 @@ kirim_err kirim_channel_accept(const struct kirim_channel_options *options,
     if (begin == NULL || reset == NULL || begin->kind != KIRIM_CHANNEL_BEGIN) {
         return KIRIM_EINVAL;
     }
-    const kirim_err err = open_channel(options, peer, now_ns, out);
+    struct kirim_channel_options own = { 0 };
+    if (options != NULL && options->size == sizeof own) {
+        own = *options;
+        own.keepalive_ns = 0; /* it is the client that keeps the way open */
+    }
+    const kirim_err err = open_channel(&own, peer, now_ns, out);
     if (err < 0) {
         return err;
     }
@@ -278,6 +283,13 @@ void ki_channel_take_close(struct kirim_channel *ch, const struct kirim_channel_
     ch->end_code = f->code <= KIRIM_CHANNEL_CODE_MAX ? (uint32_t)f->code : KIRIM_CHANNEL_CODE_MAX;
     keep_text(ch, f->data.data, f->data.bytes);
     ch->owes_closed = true;
+}
+
+void kirim_channel_abort(struct kirim_channel *ch, kirim_err why)
+{
+    ch->is_finishing = ch->is_blocked = ch->owes_messages = false;
+    ki_channel_end(ch, why < 0 ? why : KIRIM_EABORTED);
+    ki_channel_settle(ch);
 }
 
 static void expire_closing(struct kirim_channel *ch, uint64_t now_ns)

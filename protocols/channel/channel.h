@@ -126,7 +126,7 @@ struct kirim_channel_options {
     uint32_t window_bytes_max;
     /** KIRIM_CHANNEL_NO_... */
     uint32_t flags;
-    /** A PING is sent after so long without a packet; 0: never. */
+    /** A client sends a PING after so long without a packet; 0: never. */
     uint64_t keepalive_ns;
     /** A client gives up without an answer after that. */
     uint64_t handshake_ns;
@@ -135,13 +135,12 @@ struct kirim_channel_options {
 };
 
 /** Initialises options: streams 64, messages up to 1 MiB, windows of 2 and 4 MiB, 1 MiB to be
- * sent, 30 s of silence, 10 s of handshake; what has to be given is NULL. A client adds
- * `keepalive_ns`. */
+ * sent, 30 s of silence, 10 s of handshake, 15 s of keep-alive; what has to be given is NULL. */
 #define KIRIM_CHANNEL_OPTIONS_INIT                                                                 \
     {                                                                                              \
         sizeof(struct kirim_channel_options), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,      \
             NULL, { 65535, 4 << 20, 2 << 20, 1 << 20, 64, 25, 30000 }, 1452, 1 << 20, 16 << 20, 0, \
-            0, UINT64_C(10000000000), 2000000                                                      \
+            UINT64_C(15000000000), UINT64_C(10000000000), 2000000                                  \
     }
 
 /** What a channel has counted. */
@@ -356,6 +355,11 @@ kirim_err kirim_channel_resize(struct kirim_channel *channel, uint32_t bytes, ui
 /** @brief A datagram that was marked `is_probe`, of that length, was refused as too long. One
  * thread at a time. */
 void kirim_channel_refuse_probe(struct kirim_channel *channel, size_t bytes, uint64_t now_ns);
+
+/** @brief The carrier is gone: the connection ends without a word, and `closed` is called with
+ * `why` if it was not before (KIRIM_OK counts as KIRIM_EABORTED). One thread at a time; not inside
+ * callbacks. */
+void kirim_channel_abort(struct kirim_channel *channel, kirim_err why);
 
 /** @brief Nothing more will come of it, and it can be freed: after `closed`, when who has closed
  * last need not be answered any more. One thread at a time. */

@@ -178,8 +178,8 @@ static void carry(struct kit_pair *p, struct kit_end *from, const struct kirim_c
 {
     struct kit_end *const to = from == &p->client ? &p->server : &p->client;
     struct kit_link *const l = &from->link;
-    if (l->is_down || !kirim_addr_equal(&d->peer, &to->addr) ||
-        (l->mtu > 0 && d->bytes > l->mtu) || draw(p, l->loss_ppm)) {
+    if (l->is_down || !kirim_addr_equal(&d->peer, &to->addr) || (l->mtu > 0 && d->bytes > l->mtu) ||
+        draw(p, l->loss_ppm)) {
         return;
     }
     uint64_t leaves_ns = p->now_ns;
@@ -231,7 +231,8 @@ static void visit(struct kit_pair *p, const struct kit_datagram *q)
     struct kirim_channel_visit v = { q->data, q->bytes, &q->from, p->now_ns, { 0 } };
     struct kirim_channel_packet begin;
     give_random(p, v.id, sizeof v.id);
-    if (kirim_channel_gate_check(&p->gate, &v, &begin) == KIRIM_OK && p->server.ledger.closed == 0) {
+    if (kirim_channel_gate_check(&p->gate, &v, &begin) == KIRIM_OK &&
+        p->server.ledger.closed == 0) {
         uint8_t reset[KIRIM_CHANNEL_RESET_BYTES];
         kirim_channel_gate_reset(&p->gate, begin.to, reset);
         ck_assert_int_eq(kirim_channel_accept(&p->server.options, &begin, reset, &q->from,
@@ -320,8 +321,7 @@ static bool step(struct kit_pair *p, uint64_t until_ns)
 
 void kit_pair_run(struct kit_pair *p, uint64_t until_ns)
 {
-    while (step(p, until_ns)) {
-    }
+    while (step(p, until_ns)) {}
     if (until_ns != KIRIM_NEVER && until_ns > p->now_ns) {
         p->now_ns = until_ns;
     }
@@ -330,8 +330,7 @@ void kit_pair_run(struct kit_pair *p, uint64_t until_ns)
 void kit_pair_connect(struct kit_pair *p)
 {
     const uint64_t until_ns = p->now_ns + 30 * SECOND;
-    while ((p->client.ledger.ready == 0 || p->server.ledger.ready == 0) && step(p, until_ns)) {
-    }
+    while ((p->client.ledger.ready == 0 || p->server.ledger.ready == 0) && step(p, until_ns)) {}
     ck_assert_uint_eq(p->client.ledger.ready, 1);
     ck_assert_uint_eq(p->server.ledger.ready, 1);
 }
@@ -370,8 +369,8 @@ void kit_pair_open(struct kit_pair *p)
 {
     uint8_t keys[2][KIRIM_SIPHASH_KEY_BYTES];
     give_random(p, keys, sizeof keys);
-    ck_assert_int_eq(
-        kirim_channel_gate_init(&p->gate, &p->server.options.params, keys[0], keys[1]), KIRIM_OK);
+    ck_assert_int_eq(kirim_channel_gate_init(&p->gate, &p->server.options.params, keys[0], keys[1]),
+                     KIRIM_OK);
     ck_assert_int_eq(
         kirim_channel_connect(&p->client.options, &p->server.addr, p->now_ns, &p->client.ch),
         KIRIM_OK);

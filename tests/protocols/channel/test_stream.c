@@ -38,10 +38,9 @@ static const uint32_t losses[] = { 0, 10000, 50000, 200000 };
 /* All kinds at once, both ways. */
 START_TEST(streams_keep_their_promises)
 {
-    const struct kit_link link = { .delay_ns = 10 * MS,
-                                   .jitter_ns = 5 * MS,
-                                   .loss_ppm = losses[_i],
-                                   .duplicate_ppm = 50000 };
+    const struct kit_link link = {
+        .delay_ns = 10 * MS, .jitter_ns = 5 * MS, .loss_ppm = losses[_i], .duplicate_ppm = 50000
+    };
     struct kit_pair *const p = kit_pair_new((uint64_t)_i + 1);
     struct kit_end *const ends[2] = { &p->client, &p->server };
     kit_set_links(p, &link);

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claims about channels on a simulated network: a listener and clients on hosts of their own, and
+ * between them a router that gives its clients new ports and marks what it forwards. Whatever
+ * happens, reliable messages arrive once, in order and unchanged, sequenced ones never go back,
+ * what was begun ends, and memory is bounded.
+ *
+ *     test_protocols_channel_world            seeds 1 .. 50
+ *     test_protocols_channel_world 1000       seeds 1 .. 1000
+ *     test_protocols_channel_world 1 731      seed 731 alone
+ *
+ * A storm that fails is named with its number, from 0; the seed is one more.
+ */
+#include "kit.h"
+
+#include <stdio.h>
+
+#include <kirim/sim.h>
+
+#include "protocols/channel/channel_endpoint.h"
+
+enum {
+    SEED_COUNT = 50,
+    CLIENT_MAX = 3,
+    PORTS = 4, /* of the router, towards the server */
+    PPM = 1000000,
+    STORM_SECONDS = 1200,
+    MESSAGE_MAX = 60,
+    MEMORY_BYTES_MAX = 16 << 20
+};
+
+static uint64_t first_seed = 1;
+static uint64_t seed_count = SEED_COUNT;
+
+struct world;
+
+/* One end of one channel. */
+struct peer {
+    struct world *world;
+    struct kirim_channel *channel;
+    struct kit_ledger ledger;
+    struct peer *other;
+    uint64_t sent[KIT_STREAMS];
+    uint64_t wanted; /* messages of each stream */
+};
+
+/* Client and server with a router between them; each of them has a clock-driven loop. */
+struct world {
+    struct kit_memory memory[4]; /* of the world, the server, the client, the router */
+    struct kirim_sim *sim;
+    struct kirim_sim_host *server_host, *client_host, *router_host;
+    struct kirim_loop *server_loop, *client_loop, *router_loop;
+    struct kirim_channel_listener listener;
+    struct kirim_endpoint *inside, *outside[PORTS];
+    struct kirim_addr server_addr, client_addr[CLIENT_MAX];
+    struct peer client[CLIENT_MAX], server[CLIENT_MAX];
+    struct kirim_timer send_timer, move_timer;
+    struct test_random random;
+    size_t client_count, accepted, moves_left, listener_closed;
+    uint32_t port; /* of the router, now */
+    uint32_t ce_ppm;
+    size_t large_bytes;
+};
+
+static size_t large_bytes_now; /* of the world that runs */
+
+static size_t length_of(uint32_t stream, uint64_t number)
+{
+    const uint64_t x = number * 2654435761U + stream * 40503U;
+    return stream == 1 || stream == 4 ? (size_t)(x % large_bytes_now) : (size_t)(x % 300);
+}
+
+static uint32_t mode_of(uint32_t stream)
+{
+    return stream % 3;
+}
+
+/* ---- channels -------------------------------------------------------------------------------- */
+
+static void on_ready(struct kirim_channel *ch, void *user)
+{
+    struct peer *const p = user;
+    (void)ch;
+    p->ledger.ready++;
+}
+
+static void on_received(struct kirim_channel *ch, const struct kirim_channel_message *m, void *user)
+{
+    struct peer *const p = user;
+    (void)ch;
+    ck_assert_uint_eq(m->mode, mode_of(m->stream));
+    kit_note(&p->ledger, m, length_of);
+}
+
+static void send_more(struct peer *p)
+{
+    static uint8_t room[1 << 20];
+    for (uint32_t s = 0; s < 6 && p->ledger.closed == 0; s++) {
+        while (p->sent[s] < p->wanted) {
+            const size_t bytes = length_of(s, p->sent[s]);
+            kit_fill(room, s, p->sent[s], bytes);
+            const kirim_err err = kirim_channel_send(p->channel, s, mode_of(s), room, bytes);
+            if (err == KIRIM_EWOULDBLOCK) {
+                return;
+            }
+            ck_assert_int_eq(err, KIRIM_OK);
+            p->sent[s]++;
+            if (mode_of(s) == KIRIM_CHANNEL_SEQUENCED &&
+                test_random_below(&p->world->random, 3) == 0) {
+                break;
+            }
+        }
+    }
+}
+
+static void on_writable(struct kirim_channel *ch, void *user)
+{
+    (void)ch;
+    send_more(user);
+}
+
+static void on_closed(struct kirim_channel *ch, const struct kirim_channel_end *end, void *user)
+{
+    struct peer *const p = user;
+    (void)ch;
+    p->ledger.closed++;
+    p->ledger.end = *end;
+    p->channel = NULL;
+}
+
+static const struct kirim_channel_handler handler = {
+    KIRIM_CHANNEL_HANDLER_INIT, on_ready, on_received, on_writable, NULL, on_closed,
+};
+
+/* Clients say who they are by the bound of their datagrams. */
+static void on_accepted(struct kirim_channel_listener *l, struct kirim_channel *ch, void *user)
+{
+    struct world *const w = user;
+    struct peer *const p = &w->server[w->accepted++];
+    ck_assert_ptr_eq(l, &w->listener);
+    ck_assert_uint_le(w->accepted, CLIENT_MAX);
+    p->channel = ch;
+    kirim_channel_set_user(ch, p);
+}
+
+static void on_listener_closed(struct kirim_channel_listener *l, void *user)
+{
+    struct world *const w = user;
+    ck_assert_ptr_eq(l, &w->listener);
+    w->listener_closed++;
+}
+
+/* ---- the router ------------------------------------------------------------------------------ */
+
+static void forward(struct world *w, struct kirim_endpoint *by, const struct kirim_datagram *d,
+                    const struct kirim_addr *to)
+{
+    const struct kirim_buf buf = { d->data, d->bytes };
+    struct kirim_control control = KIRIM_CONTROL_INIT;
+    struct kirim_msg msg = KIRIM_MSG_INIT;
+    msg.buf = &buf;
+    msg.buf_count = 1;
+    msg.peer = to;
+    control.ecn = d->ecn;
+    if (d->ecn != 0 && w->ce_ppm > 0 && test_random_below(&w->random, PPM) < w->ce_ppm) {
+        control.ecn = 3;
+    }
+    msg.control = &control;
+    (void)kirim_endpoint_send(by, &msg, 0, NULL, NULL);
+}
+
+static void inside_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
+{
+    struct world *const w = user;
+    (void)ep;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct kirim_datagram *const d = kirim_batch_at(batch, i);
+        w->client_addr[0] = d->peer;
+        forward(w, w->outside[w->port], d, &w->server_addr);
+    }
+}
+
+static void outside_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
+{
+    struct world *const w = user;
+    for (size_t i = 0; i < batch->count && ep == w->outside[w->port]; i++) {
+        forward(w, w->inside, kirim_batch_at(batch, i), &w->client_addr[0]);
+    }
+}
+
+static const struct kirim_handler inside_handler = { KIRIM_HANDLER_INIT, inside_received, NULL,
+                                                     NULL, NULL };
+static const struct kirim_handler outside_handler = { KIRIM_HANDLER_INIT, outside_received, NULL,
+                                                      NULL, NULL };
+
+/* ---- worlds ---------------------------------------------------------------------------------- */
+
+static struct kirim_addr addr_of(const char *text)
+{
+    struct kirim_addr addr;
+    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
+    return addr;
+}
+
+static struct kirim_loop *open_loop(struct kirim_sim_host *host, struct kit_memory *memory)
+{
+    struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
+    struct kirim_loop *loop = NULL;
+    options.reactor = "sim";
+    options.reactor_context = host;
+    options.alloc = kit_alloc;
+    options.alloc_user = memory;
+    ck_assert_int_eq(kirim_loop_open(&options, &loop), KIRIM_OK);
+    return loop;
+}
+
+static struct kirim_endpoint *open_port(struct world *w, const char *local,
+                                        const struct kirim_handler *port_handler)
+{
+    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_endpoint *ep = NULL;
+    options.local = addr_of(local);
+    options.flags = KIRIM_ENDPOINT_RECEIVE_CONTROL;
+    options.handler = port_handler;
+    options.user = w;
+    ck_assert_int_eq(kirim_endpoint_open(w->router_loop, &options, &ep), KIRIM_OK);
+    return ep;
+}
+
+static void open_hosts(struct world *w)
+{
+    const struct kirim_addr server = addr_of("10.0.0.1");
+    const struct kirim_addr client = addr_of("10.0.0.2");
+    const struct kirim_addr router = addr_of("10.0.0.3");
+    ck_assert_int_eq(kirim_sim_host_add(w->sim, "server", &server, 1, &w->server_host), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", &client, 1, &w->client_host), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_host_add(w->sim, "router", &router, 1, &w->router_host), KIRIM_OK);
+    w->server_loop = open_loop(w->server_host, &w->memory[1]);
+    w->client_loop = open_loop(w->client_host, &w->memory[2]);
+    w->router_loop = open_loop(w->router_host, &w->memory[3]);
+    w->inside = open_port(w, "10.0.0.3:9", &inside_handler);
+    for (size_t i = 0; i < PORTS; i++) {
+        w->outside[i] = open_port(w, "10.0.0.3:0", &outside_handler);
+    }
+}
+
+static void set_up_channel(struct kirim_channel_options *o, void *user)
+{
+    o->handler = &handler;
+    o->user = user;
+    o->send_bytes_max = 256 << 10;
+    o->params.stream_count = KIT_STREAMS;
+}
+
+static struct world *open_world(uint64_t seed)
+{
+    static struct world world;
+    struct world *const w = &world;
+    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options listen = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    memset(w, 0, sizeof *w);
+    options.seed = seed;
+    options.alloc = kit_alloc;
+    options.alloc_user = &w->memory[0];
+    w->random.state = seed;
+    w->large_bytes = large_bytes_now = 3000;
+    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
+    open_hosts(w);
+    w->server_addr = addr_of("10.0.0.1:7");
+    ep.local = addr_of("0.0.0.0:7");
+    listen.endpoint = &ep;
+    set_up_channel(&listen.channel, w);
+    listen.user = w;
+    listen.accepted = on_accepted;
+    listen.closed = on_listener_closed;
+    ck_assert_int_eq(kirim_channel_listen(&w->listener, w->server_loop, &listen), KIRIM_OK);
+    for (size_t i = 0; i < CLIENT_MAX; i++) {
+        w->client[i].world = w->server[i].world = w;
+        w->client[i].other = &w->server[i];
+        w->server[i].other = &w->client[i];
+    }
+    return w;
+}
+
+static void close_world(struct world *w)
+{
+    ck_assert_int_eq(kirim_loop_close(w->client_loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_loop_close(w->server_loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_loop_close(w->router_loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_close(w->sim), KIRIM_OK);
+    ck_assert_uint_eq(w->listener.budget.bytes, 0);
+    ck_assert_uint_eq(w->listener_closed, 1);
+    for (size_t i = 0; i < COUNT_OF(w->memory); i++) {
+        ck_assert_uint_eq(w->memory[i].blocks, 0);
+    }
+}
+
+/* Between all hosts, both ways. */
+static void set_links(struct world *w, const struct kirim_sim_link *link)
+{
+    ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
+}
+
+static void run_world(struct world *w, uint64_t ns)
+{
+    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
+}
+
+/* A client; by way of the router, or straight. */
+static struct peer *start(struct world *w, bool is_routed)
+{
+    struct peer *const p = &w->client[w->client_count++];
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_open_options o = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
+    ep.peer = is_routed ? addr_of("10.0.0.3:9") : w->server_addr;
+    o.endpoint = &ep;
+    set_up_channel(&o.channel, p);
+    ck_assert_int_eq(kirim_channel_open(w->client_loop, &o, &p->channel), KIRIM_OK);
+    return p;
+}
+
+/* ---- storms ---------------------------------------------------------------------------------- */
+
+static uint32_t draw(struct world *w, uint32_t most)
+{
+    return (uint32_t)test_random_below(&w->random, most);
+}
+
+/* Sends from time to time, so that sequenced messages are spread. */
+static void send_again(struct kirim_timer *timer)
+{
+    struct world *const w = timer->user;
+    bool has_more = false;
+    for (size_t i = 0; i < CLIENT_MAX; i++) {
+        struct peer *const ends[2] = { &w->client[i], &w->server[i] };
+        for (size_t e = 0; e < 2; e++) {
+            if (ends[e]->channel != NULL) {
+                send_more(ends[e]);
+            }
+            for (uint32_t s = 0; s < 6; s++) {
+                has_more = has_more || ends[e]->sent[s] < ends[e]->wanted;
+            }
+        }
+    }
+    if (has_more) {
+        (void)kirim_timer_arm_after(w->client_loop, timer, 30 * MS);
+    }
+}
+
+static void move(struct kirim_timer *timer)
+{
+    struct world *const w = timer->user;
+    w->port = (w->port + 1) % PORTS;
+    if (--w->moves_left > 0) {
+        (void)kirim_timer_arm_after(w->router_loop, timer, SECOND);
+    }
+}
+
+static struct kirim_sim_link drawn_link(struct world *w)
+{
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.delay_ns = draw(w, 40) * MS;
+    link.jitter_ns = draw(w, 2) * draw(w, 10) * MS;
+    link.loss_ppm = draw(w, 2) * draw(w, 105000); /* two links each way: up to 20 % */
+    link.duplicate_ppm = draw(w, 2) * draw(w, 50000);
+    link.reorder_ppm = draw(w, 2) * draw(w, 50000);
+    link.reorder_ns = draw(w, 30) * MS;
+    if (draw(w, 3) == 0) {
+        link.mtu = 1228 + draw(w, 300);
+        link.mtu_action = draw(w, 2) == 0 ? KIRIM_SIM_MTU_BLACK_HOLE : KIRIM_SIM_MTU_REPORT;
+    }
+    return link;
+}
+
+static void check_peer(const struct peer *p)
+{
+    for (uint32_t s = 0; s < 6; s++) {
+        if (mode_of(s) != KIRIM_CHANNEL_SEQUENCED) {
+            ck_assert_uint_eq(p->ledger.count[s], p->other->wanted);
+        }
+    }
+    ck_assert_uint_eq(p->ledger.ready, 1);
+}
+
+static bool is_complete(const struct peer *p)
+{
+    for (uint32_t s = 0; s < 6; s++) {
+        if (mode_of(s) != KIRIM_CHANNEL_SEQUENCED && p->ledger.count[s] < p->other->wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t storm(uint64_t seed)
+{
+    struct world *const w = open_world(seed);
+    const size_t count = 1 + draw(w, CLIENT_MAX);
+    struct kirim_sim_link link = drawn_link(w);
+    w->large_bytes = large_bytes_now = 1 + draw(w, 2) * 20000 + draw(w, 6000);
+    w->ce_ppm = draw(w, 2) * draw(w, 30000);
+    set_links(w, &link);
+    for (size_t i = 0; i < count; i++) {
+        struct peer *const p = start(w, i == 0);
+        p->wanted = draw(w, MESSAGE_MAX);
+        p->other->wanted = draw(w, MESSAGE_MAX);
+        send_more(p);
+        run_world(w, 10 * SECOND); /* so that the server knows who is who */
+        if (w->accepted <= i) {    /* a handshake that was lost to the storm */
+            ck_assert_uint_eq(p->ledger.closed, 1);
+            ck_assert_int_eq(p->ledger.end.err, KIRIM_ETIMEDOUT);
+            set_links(w, &(struct kirim_sim_link)KIRIM_SIM_LINK_INIT);
+            w->client_count--;
+            memset(&p->ledger, 0, sizeof p->ledger);
+            memset(p->sent, 0, sizeof p->sent);
+            (void)start(w, i == 0);
+            run_world(w, SECOND);
+            set_links(w, &link);
+        }
+    }
+    w->send_timer = (struct kirim_timer)KIRIM_TIMER_INIT(send_again, w);
+    (void)kirim_timer_arm_after(w->client_loop, &w->send_timer, 0);
+    w->moves_left = draw(w, 3);
+    w->move_timer = (struct kirim_timer)KIRIM_TIMER_INIT(move, w);
+    if (w->moves_left > 0) {
+        (void)kirim_timer_arm_after(w->router_loop, &w->move_timer, draw(w, 500) * MS);
+    }
+    const uint64_t limit_ns = kirim_sim_now(w->sim) + STORM_SECONDS * SECOND;
+    bool is_over = false;
+    while (!is_over && kirim_sim_now(w->sim) < limit_ns) {
+        run_world(w, SECOND);
+        is_over = true;
+        for (size_t i = 0; i < count; i++) {
+            is_over = is_over && is_complete(&w->client[i]) && is_complete(&w->server[i]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        check_peer(&w->client[i]);
+        check_peer(&w->server[i]);
+        if (w->client[i].channel != NULL) {
+            (void)kirim_channel_finish(w->client[i].channel);
+        }
+    }
+    run_world(w, 120 * SECOND);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(w->client[i].ledger.closed, 1);
+        ck_assert_uint_eq(w->server[i].ledger.closed, 1);
+    }
+    ck_assert_int_eq(kirim_channel_listener_close(&w->listener, KIRIM_NEVER), KIRIM_OK);
+    run_world(w, SECOND);
+    for (size_t i = 0; i < COUNT_OF(w->memory); i++) {
+        ck_assert_uint_le(w->memory[i].bytes_peak, MEMORY_BYTES_MAX);
+    }
+    const uint64_t digest = kirim_sim_digest(w->sim);
+    close_world(w);
+    return digest;
+}
+
+START_TEST(storms_end_with_every_message_once)
+{
+    const uint64_t seed = first_seed + (uint64_t)_i;
+    const uint64_t digest = storm(seed);
+    ck_assert_msg(storm(seed) == digest, "seed %u: two runs differ", (unsigned)seed);
+}
+END_TEST
+
+/* ---- single claims --------------------------------------------------------------------------- */
+
+START_TEST(channel_follows_a_client_behind_a_new_port)
+{
+    struct world *const w = open_world(7);
+    struct kirim_channel_stats stats;
+    struct peer *const p = start(w, true);
+    p->wanted = 10;
+    send_more(p);
+    run_world(w, SECOND);
+    w->port = 1;
+    p->wanted = 20;
+    send_more(p);
+    run_world(w, SECOND);
+    p->other->wanted = 20;
+    send_more(p->other);
+    run_world(w, SECOND);
+    ck_assert(is_complete(p) && is_complete(p->other));
+    kirim_channel_read_stats(w->server[0].channel, &stats);
+    ck_assert_uint_eq(stats.moves, 1);
+    ck_assert_uint_eq(stats.challenges, 1);
+    ck_assert_int_eq(kirim_channel_listener_close(&w->listener, KIRIM_NEVER), KIRIM_OK);
+    run_world(w, 10 * SECOND);
+    ck_assert_uint_eq(p->ledger.end.code, KIRIM_CHANNEL_CODE_SHUTDOWN);
+    ck_assert(p->ledger.end.is_by_peer);
+    close_world(w);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const struct kit_claim few[] = {
+        { storms_end_with_every_message_once, argc > 1 ? atoi(argv[1]) : SEED_COUNT },
+        { channel_follows_a_client_behind_a_new_port, 0 },
+        { NULL, 0 },
+    };
+    seed_count = argc > 1 ? strtoull(argv[1], NULL, 10) : SEED_COUNT;
+    first_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    return kit_main("protocols/channel world", few);
+}
