@@ -435,6 +435,14 @@ void kirim_channel_set_user(struct kirim_channel *ch, void *user)
     ch->options.user = user;
 }
 
+void kirim_channel_set_handler(struct kirim_channel *ch,
+                               const struct kirim_channel_handler *handler)
+{
+    if (handler != NULL && handler->size == sizeof *handler) {
+        ch->handler = *handler;
+    }
+}
+
 bool kirim_channel_is_ready(const struct kirim_channel *ch)
 {
     return ch->state == KI_CHANNEL_OPEN;

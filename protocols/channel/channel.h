@@ -303,6 +303,11 @@ void *kirim_channel_user(const struct kirim_channel *channel);
 /** @brief Sets what callbacks are handed. One thread at a time. */
 void kirim_channel_set_user(struct kirim_channel *channel, void *user);
 
+/** @brief Replaces the handler, which lives as long as the channel needs it; of `size` as in the
+ * options, else nothing happens. Not from another channel's thread. */
+void kirim_channel_set_handler(struct kirim_channel *channel,
+                               const struct kirim_channel_handler *handler);
+
 /** @brief Whether the peer has answered, and the connection has not ended. One thread at a time. */
 bool kirim_channel_is_ready(const struct kirim_channel *channel);
 
