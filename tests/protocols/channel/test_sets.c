@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claims about sets of numbers: ranges of bytes, and packets that have arrived.
+ */
+#include "kit.h"
+
+enum { MODEL = 600 };
+
+START_TEST(ranges_are_the_set_that_was_added)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct test_random random = { (uint64_t)_i + 1 };
+    struct ki_channel_ranges r = { NULL, 0, 0 };
+    bool model[MODEL] = { false };
+    for (size_t i = 0; i < 200; i++) {
+        const uint64_t first = test_random_below(&random, MODEL);
+        const uint64_t end =
+            first + test_random_below(&random, MODEL - first < 30 ? MODEL - first + 1 : 30);
+        uint64_t added = 0;
+        uint64_t wanted = 0;
+        for (uint64_t n = first; n < end; n++) {
+            wanted += model[n] ? 0 : 1;
+            model[n] = true;
+        }
+        ck_assert(ki_channel_ranges_add(&r, &from, first, end, &added));
+        ck_assert_uint_eq(added, wanted);
+        const uint64_t from_n = test_random_below(&random, MODEL);
+        const struct kirim_channel_range gap = ki_channel_ranges_gap(&r, from_n, MODEL);
+        uint64_t n = from_n;
+        while (n < MODEL && model[n]) {
+            n++;
+        }
+        ck_assert_uint_eq(gap.first, n);
+        while (n < MODEL && !model[n]) {
+            n++;
+        }
+        ck_assert(gap.first == MODEL || gap.end == n);
+    }
+    for (uint32_t i = 1; i < r.count; i++) {
+        ck_assert_uint_gt(r.item[i].first, r.item[i - 1].end);
+    }
+    ki_channel_ranges_free(&r, &from);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
+START_TEST(ranges_without_memory_stay_as_they_are)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct ki_channel_ranges r = { NULL, 0, 0 };
+    uint64_t added = 0;
+    memory.fail_at = 2;
+    for (uint64_t n = 0; n < 4; n++) {
+        ck_assert(ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added));
+    }
+    ck_assert(!ki_channel_ranges_add(&r, &from, 20, 21, &added));
+    ck_assert_uint_eq(r.count, 4);
+    ck_assert(ki_channel_ranges_add(&r, &from, 0, 8, &added)); /* needs no room */
+    ck_assert_uint_eq(added, 4);
+    ck_assert_uint_eq(r.count, 1);
+    ki_channel_ranges_free(&r, &from);
+}
+END_TEST
+
+START_TEST(ranges_have_a_bound)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct ki_channel_ranges r = { NULL, 0, 0 };
+    uint64_t added = 0;
+    for (uint64_t n = 0; n < KI_CHANNEL_RANGES_MAX; n++) {
+        ck_assert(ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added));
+    }
+    ck_assert(!ki_channel_ranges_add(&r, &from, 1000000, 1000001, &added));
+    ki_channel_ranges_free(&r, &from);
+}
+END_TEST
+
+/* ---- packets --------------------------------------------------------------------------------- */
+
+START_TEST(packets_count_once_in_any_order)
+{
+    struct test_random random = { (uint64_t)_i + 1 };
+    struct ki_channel_acks a;
+    bool model[MODEL] = { false };
+    ki_channel_acks_init(&a);
+    for (size_t i = 0; i < 2000; i++) {
+        const uint64_t number = test_random_below(&random, MODEL);
+        const bool is_new = ki_channel_acks_is_new(&a, number);
+        ck_assert(!is_new || !model[number]);
+        if (is_new) {
+            ki_channel_acks_note(&a, number, true, 0, 0, i);
+            model[number] = true;
+            ck_assert(!ki_channel_acks_is_new(&a, number));
+        }
+        ck_assert_uint_le(a.range_count, KIRIM_CHANNEL_RANGES_MAX);
+        for (uint32_t r = 0; r < a.range_count; r++) {
+            ck_assert_uint_lt(a.range[r].first, a.range[r].end);
+            ck_assert(r == 0 || a.range[r].end < a.range[r - 1].first);
+            ck_assert_uint_ge(a.range[r].first, a.floor);
+            for (uint64_t n = a.range[r].first; n < a.range[r].end; n++) {
+                ck_assert(model[n]); /* nothing is told that has not come */
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(every_second_packet_is_answered_at_once)
+{
+    struct ki_channel_acks a;
+    struct kirim_channel_frame f;
+    ki_channel_acks_init(&a);
+    ck_assert(!ki_channel_acks_fill(&a, 64, &f, 0));
+    ki_channel_acks_note(&a, 0, true, 0, 25 * MS, SECOND);
+    ck_assert_uint_eq(a.deadline_ns, SECOND + 25 * MS);
+    ki_channel_acks_note(&a, 1, false, 0, 25 * MS, SECOND);
+    ck_assert_uint_eq(a.deadline_ns, SECOND + 25 * MS);
+    ki_channel_acks_note(&a, 2, true, 0, 25 * MS, SECOND + MS);
+    ck_assert_uint_eq(a.deadline_ns, SECOND + MS);
+    ck_assert(ki_channel_acks_fill(&a, 64, &f, SECOND + 3 * MS));
+    ck_assert_uint_eq(f.ack.delay_us, 2000);
+    ki_channel_acks_sent(&a);
+    ck_assert_uint_eq(a.deadline_ns, KIRIM_NEVER);
+}
+END_TEST
+
+static const struct {
+    uint64_t number;
+    uint8_t ecn;
+} urgent[] = { { 2, 0 }, { 1, 3 }, { 9, 2 } };
+
+START_TEST(gaps_and_marks_are_answered_at_once)
+{
+    struct ki_channel_acks a;
+    ki_channel_acks_init(&a);
+    ki_channel_acks_note(&a, 0, false, 0, 25 * MS, SECOND);
+    ki_channel_acks_note(&a, urgent[_i].number, true, urgent[_i].ecn, 25 * MS, SECOND);
+    ck_assert_uint_eq(a.deadline_ns, SECOND);
+    ck_assert_uint_eq(a.ce, urgent[_i].ecn == 3 ? 1 : 0);
+    ck_assert_uint_eq(a.ect0, urgent[_i].ecn == 2 ? 1 : 0);
+}
+END_TEST
+
+START_TEST(what_the_peer_knows_is_told_no_more)
+{
+    struct ki_channel_acks a;
+    struct kirim_channel_frame f;
+    ki_channel_acks_init(&a);
+    for (uint64_t n = 0; n < 20; n += 2) {
+        ki_channel_acks_note(&a, n, true, 0, 0, 0);
+    }
+    ki_channel_acks_forget(&a, 10);
+    ck_assert(ki_channel_acks_fill(&a, 64, &f, 0));
+    ck_assert_uint_eq(f.ack.range_count, 4);
+    ck_assert_uint_eq(f.ack.range[3].first, 12);
+    ck_assert(!ki_channel_acks_is_new(&a, 9)); /* too old to tell */
+    ck_assert(ki_channel_acks_is_new(&a, 11));
+    ki_channel_acks_forget(&a, 1000);
+    ck_assert_uint_eq(a.range_count, 1); /* the highest stays */
+}
+END_TEST
+
+int main(void)
+{
+    const struct kit_claim claims[] = {
+        { ranges_are_the_set_that_was_added, 10 },
+        { ranges_without_memory_stay_as_they_are, 0 },
+        { ranges_have_a_bound, 0 },
+        { packets_count_once_in_any_order, 5 },
+        { every_second_packet_is_answered_at_once, 0 },
+        { gaps_and_marks_are_answered_at_once, COUNT_OF(urgent) },
+        { what_the_peer_knows_is_told_no_more, 0 },
+        { NULL, 0 },
+    };
+    return kit_main("protocols/channel sets", claims);
+}
