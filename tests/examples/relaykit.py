@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the scripts about the relay share: a relay that listens, and its counters."""
 import re
+import shutil
 import subprocess
 from unittest import mock
 
@@ -31,8 +32,14 @@ class Command(programs.Program):
             self.process.stdin.close()
 
 
-def counters(relay, name):
+def find(program):
+    """Where a program is; those of servers are often not in the PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def counters(relay, name, program="relay"):
     """What a relay that has ended printed last behind `name`, as numbers."""
-    line = re.findall(rf"^relay: {name} (.*)$", relay.texts["err"], re.MULTILINE)[-1]
+    line = re.findall(rf"^{program}: {name} (\S+=.*)$", relay.texts["err"],
+                      re.MULTILINE)[-1]
     return {key: float(value) for key, value in programs.words(line).items()
             if re.fullmatch(r"[0-9.]+", value)}

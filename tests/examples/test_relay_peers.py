@@ -5,23 +5,17 @@ Debian packages: openssl; ngtcp2-client and ngtcp2-server; wireguard-go, wiregua
 """
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
 import programs
-from relaykit import Command, counters, start_relay
+from relaykit import Command, counters, find, start_relay
 
 QUIC_BYTES = 1000000
 VERBOSE = {"LOG_LEVEL": "verbose"}  # else it does not say when it is ready
 INSIDE = "--inside"
-
-
-def find(program):
-    """Where a program is; those of servers are often not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 def need(program, package):
