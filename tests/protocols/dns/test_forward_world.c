@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claims about a forwarder on a simulated network: clients on two hosts, servers that may be dead,
+ * links that lose, duplicate and reorder, and somebody who forges answers and lacks one secret
+ * only. Each client gets one answer, the right one or SERVFAIL, in time; a forged one never.
+ *
+ *     test_protocols_dns_forward_world [SEEDS [FIRST]]
+ *
+ * Claim number N of the storms is that of seed FIRST + N.
+ */
+#include "kit.h"
+#include "protocols/dns/forward_endpoint.h"
+
+#include <kirim/sim.h>
+#include <stdio.h>
+
+#define MS     UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+
+enum {
+    NAME_COUNT = 8,
+    CLIENT_COUNT = 48,
+    GIVE_UP_SECONDS = 2 + 4 + 8 + 16, /* of a client: longer than the forwarder takes */
+    CACHE_BYTES = KIRIM_DNS_CACHE_BYTES_MIN,
+    PENDING_MAX = 16,
+    WAITER_MAX = 64,
+    /* What a question under way and somebody who waits may take, and the tables. */
+    MEMORY_MAX = CACHE_BYTES + PENDING_MAX * 8192 + WAITER_MAX * 512 + 65536
+};
+
+static uint64_t seed_count = 50;
+static uint64_t first_seed = 1;
+
+static const char zone_text[] = "$ORIGIN example.\n$TTL 2\n@ SOA a b 1 2 3 4 5\n@ NS a\n"
+                                "a A 192.0.2.1\nn0 A 192.0.2.1\nn1 A 192.0.2.1\n"
+                                "n2 A 192.0.2.1\nn3 A 192.0.2.1\nn4 A 192.0.2.1\n"
+                                "n5 A 192.0.2.1\nn6 A 192.0.2.1\nn7 A 192.0.2.1\n";
+
+enum { SERVER, FORWARDER, CLIENT_A, CLIENT_B, HOST_COUNT };
+
+/* Four hosts; the server's endpoint is the test's own, so that it can forge. */
+struct world {
+    struct kit_memory memory, forwarder_memory;
+    struct kirim_sim *sim;
+    struct kirim_sim_host *host[HOST_COUNT];
+    struct kirim_loop *loop[HOST_COUNT];
+    struct kirim_dns_zone *zone;
+    struct kirim_dns_guard guard;
+    struct kirim_dns_server server;
+    struct kirim_endpoint *server_endpoint, *other_endpoint;
+    bool is_forging;
+    size_t forged, requests;
+    struct kirim_dns_forward_options options;
+    struct kirim_dns_forward forward;
+    struct kirim_dns_forward_port port;
+    struct kirim_dns_lookup lookup[CLIENT_COUNT];
+    char name[CLIENT_COUNT][16];
+    size_t started, ended, right, failed, timed_out;
+};
+
+/* ---- the server, and who stands beside it ---------------------------------------------------- */
+
+static void send_forged(struct world *w, struct kirim_endpoint *ep, const struct kit_reply *reply,
+                        const struct kirim_addr *peer)
+{
+    ck_assert_int_eq(kirim_endpoint_send_to(ep, reply->wire, reply->bytes, peer), KIRIM_OK);
+    w->forged++;
+}
+
+/* Sends answers that are right but for one thing each, with an address of somebody else's. */
+static void forge(struct world *w, const struct kit_reply *right, const struct kirim_addr *peer)
+{
+    static struct kit_reply forged;
+    struct kirim_addr other_port = *peer;
+    const size_t address_at = 12 + right->message.question_bytes + 12;
+    forged = *right;
+    memset(forged.wire + address_at, 6, 4);
+    forged.wire[1] ^= 1; /* the identifier */
+    send_forged(w, w->server_endpoint, &forged, peer);
+    forged.wire[1] ^= 1;
+    forged.wire[13] ^= 0x20; /* the case of the first letter */
+    send_forged(w, w->server_endpoint, &forged, peer);
+    forged.wire[13] ^= 0x20;
+    forged.wire[14] ^= 1; /* the question */
+    send_forged(w, w->server_endpoint, &forged, peer);
+    forged.wire[14] ^= 1;
+    forged.wire[forged.bytes - 24] ^= 1; /* the client's cookie */
+    send_forged(w, w->server_endpoint, &forged, peer);
+    forged.wire[forged.bytes - 24] ^= 1;
+    send_forged(w, w->other_endpoint, &forged, peer); /* from another port */
+    kirim_addr_set_port(&other_port, (uint16_t)(kirim_addr_port(peer) ^ 1));
+    send_forged(w, w->server_endpoint, &forged, &other_port); /* to another port */
+}
+
+static void on_question(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
+{
+    struct world *const w = user;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct kirim_datagram *const d = kirim_batch_at(batch, i);
+        const struct kirim_dns_request request = { { d->data, d->bytes },
+                                                   &d->peer,
+                                                   kirim_loop_now(w->loop[SERVER]) };
+        static struct kit_reply reply;
+        w->requests++;
+        kit_serve(&w->server, &request, &reply);
+        ck_assert_uint_gt(reply.bytes, 0);
+        if (w->is_forging) {
+            forge(w, &reply, &d->peer);
+        }
+        ck_assert_int_eq(kirim_endpoint_send_to(ep, reply.wire, reply.bytes, &d->peer), KIRIM_OK);
+    }
+}
+
+static const struct kirim_handler server_handler = { KIRIM_HANDLER_INIT, .received = on_question };
+
+static struct kirim_endpoint *open_endpoint(struct world *w, const char *addr)
+{
+    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_endpoint *ep = NULL;
+    options.local = kit_addr(addr);
+    options.handler = &server_handler;
+    options.user = w;
+    ck_assert_int_eq(kirim_endpoint_open(w->loop[SERVER], &options, &ep), KIRIM_OK);
+    return ep;
+}
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+static void open_hosts(struct world *w, uint64_t seed)
+{
+    static const char *const names[] = { "server", "forwarder", "a", "b" };
+    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
+    options.seed = seed;
+    options.alloc = kit_alloc;
+    options.alloc_user = &w->memory;
+    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
+    for (int i = 0; i < HOST_COUNT; i++) {
+        const uint8_t bytes[4] = { 10, 0, 0, (uint8_t)(1 + i) };
+        const struct kirim_addr addr = kirim_addr_ipv4(bytes, 0);
+        struct kirim_loop_options loop_options = KIRIM_LOOP_OPTIONS_INIT;
+        ck_assert_int_eq(kirim_sim_host_add(w->sim, names[i], &addr, 1, &w->host[i]), KIRIM_OK);
+        loop_options.reactor = "sim";
+        loop_options.reactor_context = w->host[i];
+        loop_options.alloc = kit_alloc;
+        loop_options.alloc_user = &w->memory;
+        ck_assert_int_eq(kirim_loop_open(&loop_options, &w->loop[i]), KIRIM_OK);
+    }
+}
+
+/* Opens the forwarder; `servers` are those that it asks. */
+static void open_forwarder(struct world *w, const char *const *servers, size_t count)
+{
+    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    w->options = (struct kirim_dns_forward_options)KIRIM_DNS_FORWARD_OPTIONS_INIT;
+    for (size_t i = 0; i < count; i++) {
+        w->options.server[i] = kit_addr(servers[i]);
+    }
+    w->options.server_count = count;
+    w->options.try_count = 2;
+    w->options.forwarder.alloc = kit_alloc;
+    w->options.forwarder.alloc_user = &w->forwarder_memory;
+    w->options.forwarder.cache_bytes = CACHE_BYTES;
+    w->options.forwarder.pending_max = PENDING_MAX;
+    w->options.forwarder.waiter_max = WAITER_MAX;
+    ck_assert_int_eq(kirim_dns_forward_open(&w->forward, w->loop[FORWARDER], &w->options),
+                     KIRIM_OK);
+    options.local = kit_addr("0.0.0.0:53");
+    ck_assert_int_eq(kirim_dns_forward_listen(&w->port, &w->forward, &options), KIRIM_OK);
+}
+
+static struct world *open_world(uint64_t seed)
+{
+    static const char *const servers[] = { "10.0.0.1:53" };
+    struct world *const w = calloc(1, sizeof *w);
+    ck_assert_ptr_nonnull(w);
+    open_hosts(w, seed);
+    w->zone = kit_zone(&w->memory, zone_text);
+    w->guard.cookies = KIRIM_DNS_COOKIES_ON;
+    w->guard.keys.count = 1;
+    kirim_dns_server_init(&w->server);
+    w->server.guard = &w->guard;
+    ck_assert_int_eq(kirim_dns_server_add(&w->server, w->zone), KIRIM_OK);
+    w->server_endpoint = open_endpoint(w, "10.0.0.1:53");
+    w->other_endpoint = open_endpoint(w, "10.0.0.1:54");
+    open_forwarder(w, servers, 1);
+    return w;
+}
+
+static void close_world(struct world *w)
+{
+    for (int i = 0; i < HOST_COUNT; i++) {
+        ck_assert_int_eq(kirim_loop_close(w->loop[i]), KIRIM_OK);
+    }
+    kirim_dns_forward_close(&w->forward);
+    ck_assert_int_eq(kirim_sim_close(w->sim), KIRIM_OK);
+    kirim_dns_zone_close(w->zone);
+    ck_assert_uint_eq(w->memory.blocks, 0);
+    ck_assert_uint_eq(w->forwarder_memory.blocks, 0);
+    ck_assert_uint_eq(w->ended, w->started);
+    free(w);
+}
+
+static void set_links(struct world *w, const struct kirim_sim_link *link)
+{
+    ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
+}
+
+static void run_world(struct world *w, uint64_t ns)
+{
+    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
+}
+
+static const struct kirim_dns_forwarder_stats *stats_of(const struct world *w)
+{
+    return kirim_dns_forwarder_stats(w->forward.forwarder);
+}
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+/* The right answer, whatever is left of its time to live. */
+static bool is_right(const struct world *w, const struct kirim_dns_lookup *lookup)
+{
+    const char *const name = w->name[lookup - w->lookup];
+    const char *const found = kit_section(&lookup->query.answer, 1);
+    for (int ttl = 0; ttl <= 2; ttl++) {
+        char wanted[64];
+        (void)snprintf(wanted, sizeof wanted, "%s %d A 192.0.2.1\n", name, ttl);
+        if (strcmp(found, wanted) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_done(struct kirim_dns_lookup *lookup)
+{
+    struct world *const w = lookup->user;
+    const struct kirim_dns_query *const query = &lookup->query;
+    w->ended++;
+    if (query->state != KIRIM_DNS_QUERY_ANSWERED) {
+        w->timed_out += query->err == KIRIM_ETIMEDOUT ? 1 : 0;
+        return;
+    }
+    const uint16_t rcode = kirim_dns_message_rcode(&query->answer);
+    ck_assert_uint_le(lookup->ended_ns - lookup->started_ns, GIVE_UP_SECONDS * SECOND);
+    ck_assert(rcode == KIRIM_DNS_NOERROR || rcode == KIRIM_DNS_SERVFAIL);
+    ck_assert(rcode == KIRIM_DNS_SERVFAIL || is_right(w, lookup));
+    w->right += rcode == KIRIM_DNS_NOERROR ? 1 : 0;
+    w->failed += rcode == KIRIM_DNS_SERVFAIL ? 1 : 0;
+    ck_assert_uint_le(w->forwarder_memory.bytes, MEMORY_MAX);
+    ck_assert_uint_le(stats_of(w)->pending_count, PENDING_MAX);
+    ck_assert_uint_le(stats_of(w)->waiter_count, WAITER_MAX);
+}
+
+static void start_client(struct world *w, unsigned name)
+{
+    struct kirim_dns_query_options options = KIRIM_DNS_QUERY_OPTIONS_INIT;
+    const size_t index = w->started++;
+    (void)snprintf(w->name[index], sizeof w->name[index], "n%u.example.", name);
+    options.name = kit_name(w->name[index]);
+    options.type = KIRIM_DNS_A;
+    options.server[0] = kit_addr("10.0.0.2:53");
+    options.server_count = 1;
+    options.try_count = 4;
+    w->lookup[index] = (struct kirim_dns_lookup)KIRIM_DNS_LOOKUP_INIT(on_done, w);
+    ck_assert_int_eq(
+        kirim_dns_lookup_start(&w->lookup[index], w->loop[CLIENT_A + index % 2], &options),
+        KIRIM_OK);
+}
+
+/* ---- storms ---------------------------------------------------------------------------------- */
+
+/* A number below `bound` that the seed alone decides. */
+static uint32_t draw(struct world *w, uint32_t bound)
+{
+    uint32_t number = 0;
+    ck_assert_int_eq(kirim_loop_random(w->loop[SERVER], &number, sizeof number), KIRIM_OK);
+    return number % bound;
+}
+
+static struct kirim_sim_link draw_link(struct world *w)
+{
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.delay_ns = draw(w, 200) * MS;
+    link.jitter_ns = draw(w, 50) * MS;
+    link.loss_ppm = draw(w, 200000);
+    link.duplicate_ppm = draw(w, 300000);
+    link.reorder_ppm = draw(w, 300000);
+    link.reorder_ns = draw(w, 300) * MS;
+    return link;
+}
+
+/* Returns the digest; adds what became of the clients to `sum`. */
+static uint64_t run_storm(uint64_t seed, struct world *sum)
+{
+    struct world *const w = open_world(seed);
+    const struct kirim_sim_link link = draw_link(w);
+    set_links(w, &link);
+    w->is_forging = true;
+    for (size_t i = 0; i < CLIENT_COUNT; i++) {
+        start_client(w, draw(w, NAME_COUNT));
+        run_world(w, draw(w, 200) * MS);
+    }
+    run_world(w, (GIVE_UP_SECONDS + 1) * SECOND);
+    ck_assert_uint_eq(w->ended, CLIENT_COUNT);
+    ck_assert_uint_eq(w->right + w->failed + w->timed_out, CLIENT_COUNT);
+    const struct kirim_dns_forwarder_stats *const stats = stats_of(w);
+    ck_assert_uint_eq(stats->pending_count + stats->waiter_count, 0);
+    ck_assert_uint_eq(stats->received, stats->hits + stats->misses + stats->coalesced +
+                                           stats->repeated + stats->refused);
+    ck_assert_uint_eq(stats->answered, stats->received - stats->repeated);
+    /* Once for a try, and once more for each that lacked a cookie or met another. */
+    ck_assert_uint_le(w->forward.stats.asked, 2 * stats->misses * w->options.try_count);
+    const struct kirim_dns_query_ignored *const ignored = &w->forward.stats.ignored;
+    ck_assert_uint_gt(ignored->id + ignored->question, 0);
+    sum->right += w->right;
+    sum->failed += w->failed;
+    sum->timed_out += w->timed_out;
+    sum->forged += w->forged;
+    const uint64_t digest = kirim_sim_digest(w->sim);
+    close_world(w);
+    return digest;
+}
+
+START_TEST(everybody_gets_one_right_answer_or_servfail)
+{
+    struct world sum = { 0 };
+    const uint64_t seed = first_seed + (uint64_t)_i;
+    const uint64_t digest = run_storm(seed, &sum);
+    ck_assert_uint_eq(run_storm(seed, &sum), digest); /* twins */
+}
+END_TEST
+
+START_TEST(nearly_all_are_answered_over_all_seeds)
+{
+    struct world sum = { 0 };
+    for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
+        (void)run_storm(seed, &sum);
+    }
+    const uint64_t all = seed_count * CLIENT_COUNT;
+    printf("%zu right, %zu SERVFAIL, %zu timed out, %zu forged\n", sum.right, sum.failed,
+           sum.timed_out, sum.forged);
+    ck_assert_uint_ge(sum.right, all * 95 / 100);
+    ck_assert_uint_le(sum.timed_out, all * 2 / 100);
+    ck_assert_uint_gt(sum.forged, all);
+}
+END_TEST
+
+/* ---- one thing at a time --------------------------------------------------------------------- */
+
+START_TEST(equal_questions_are_asked_once)
+{
+    struct world *const w = open_world(1);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.delay_ns = 100 * MS;
+    set_links(w, &link);
+    for (size_t i = 0; i < CLIENT_COUNT; i++) {
+        start_client(w, 0);
+    }
+    run_world(w, SECOND);
+    ck_assert_uint_eq(w->right, CLIENT_COUNT);
+    ck_assert_uint_eq(w->requests, 1);
+    ck_assert_uint_eq(stats_of(w)->coalesced, CLIENT_COUNT - 1);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(dead_server_is_servfail_in_time)
+{
+    struct world *const w = open_world(1);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.is_down = true;
+    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->host[FORWARDER], w->host[SERVER], &link),
+                     KIRIM_OK);
+    for (unsigned i = 0; i < NAME_COUNT; i++) {
+        start_client(w, i);
+    }
+    run_world(w, (2 + 4) * SECOND - 1);
+    ck_assert_uint_eq(w->ended, 0);
+    run_world(w, MS);
+    ck_assert_uint_eq(w->failed, NAME_COUNT);
+    start_client(w, 0); /* told again, not asked again */
+    run_world(w, SECOND);
+    ck_assert_uint_eq(w->failed, NAME_COUNT + 1);
+    ck_assert_uint_eq(w->forward.stats.asked, 2 * NAME_COUNT);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(server_that_answers_is_asked_first)
+{
+    static const char *const servers[] = { "10.0.0.77:53", "10.0.0.4:53", "10.0.0.1:53" };
+    struct world *const w = open_world(1);
+    ck_assert_int_eq(kirim_endpoint_close(w->port.endpoint), KIRIM_OK);
+    run_world(w, MS);
+    kirim_dns_forward_close(&w->forward);
+    open_forwarder(w, servers, 3); /* nobody, a closed port, and the server */
+    start_client(w, 0);
+    run_world(w, 3 * SECOND);
+    ck_assert_uint_eq(w->right, 1);
+    ck_assert_uint_eq(w->forward.first, 2);
+    start_client(w, 1);
+    run_world(w, 10 * MS);
+    ck_assert_uint_eq(w->right, 2);
+    close_world(w);
+}
+END_TEST
+
+/* Guesses at every port, with every identifier in turn, at a question that is not answered. */
+START_TEST(flood_of_guesses_hits_nothing)
+{
+    struct world *const w = open_world(1);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    static struct kit_reply guess;
+    const struct kit_question question = { .name = "n0.example.", .type = 1, .flags = 0x8400 };
+    link.is_down = true;
+    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->host[FORWARDER], w->host[SERVER], &link),
+                     KIRIM_OK);
+    start_client(w, 0);
+    guess.bytes = kit_build(&question, guess.wire, sizeof guess.wire);
+    for (unsigned i = 0; i < 50000; i++) {
+        struct kirim_addr peer = kit_addr("10.0.0.2:1");
+        kirim_addr_set_port(&peer, (uint16_t)(1024 + draw(w, 64512)));
+        guess.wire[0] = (uint8_t)(i >> 8);
+        guess.wire[1] = (uint8_t)i;
+        send_forged(w, w->server_endpoint, &guess, &peer);
+        if (i % 500 == 0) {
+            run_world(w, 20 * MS);
+        }
+    }
+    run_world(w, 10 * SECOND);
+    ck_assert_uint_eq(w->failed, 1);
+    ck_assert_uint_eq(w->right, 0);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(client_that_vanishes_stops_nobody)
+{
+    struct world *const w = open_world(1);
+    for (unsigned i = 0; i < NAME_COUNT; i++) {
+        start_client(w, i);
+        kirim_dns_lookup_cancel(&w->lookup[w->started - 1]);
+    }
+    run_world(w, SECOND);
+    start_client(w, 3);
+    run_world(w, SECOND);
+    ck_assert_uint_eq(w->right, 1);
+    ck_assert_uint_eq(w->ended, NAME_COUNT + 1);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(closing_in_the_middle_leaves_nothing)
+{
+    struct world *const w = open_world(1);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.delay_ns = 100 * MS;
+    set_links(w, &link);
+    for (unsigned i = 0; i < NAME_COUNT; i++) {
+        start_client(w, i);
+    }
+    run_world(w, 150 * MS);
+    ck_assert_uint_gt(stats_of(w)->pending_count, 0);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(every_failed_allocation_leaves_nothing)
+{
+    for (size_t at = 1; at < 30; at++) {
+        struct world *const w = open_world(1);
+        w->forwarder_memory.fail_at = w->forwarder_memory.calls + at;
+        for (unsigned i = 0; i < 4; i++) {
+            start_client(w, i);
+        }
+        run_world(w, GIVE_UP_SECONDS * SECOND);
+        ck_assert_uint_eq(w->right + w->failed, 4);
+        close_world(w);
+    }
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        seed_count = strtoull(argv[1], NULL, 10);
+    }
+    if (argc > 2) {
+        first_seed = strtoull(argv[2], NULL, 10);
+    }
+    const struct kit_claim claims[] = {
+        { everybody_gets_one_right_answer_or_servfail, (int)seed_count },
+        { nearly_all_are_answered_over_all_seeds, 0 },
+        { equal_questions_are_asked_once, 0 },
+        { dead_server_is_servfail_in_time, 0 },
+        { server_that_answers_is_asked_first, 0 },
+        { flood_of_guesses_hits_nothing, 0 },
+        { client_that_vanishes_stops_nobody, 0 },
+        { closing_in_the_middle_leaves_nothing, 0 },
+        { every_failed_allocation_leaves_nothing, 0 },
+        { NULL, 0 },
+    };
+    return kit_main("protocols/dns forward world", claims);
+}
