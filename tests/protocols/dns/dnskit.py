@@ -24,6 +24,20 @@ def start_dnsd(*arguments, listen="127.0.0.1:0", zone=EXAMPLE_ZONE):
     return server
 
 
+def start_dnsfwd(*arguments, upstream, listen="127.0.0.1:0"):
+    """A forwarder that listens; its port is in `port`. `upstream`: ports or whole addresses."""
+    servers = ",".join(f"127.0.0.1:{server}" if isinstance(server, int) else server
+                       for server in upstream)
+    forwarder = programs.Program("dnsfwd", "--upstream", servers, "--listen", listen, "--stats", 0,
+                                 *arguments)
+    try:
+        forwarder.port = int(forwarder.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+    except BaseException:
+        forwarder.__exit__()
+        raise
+    return forwarder
+
+
 def run_dnsq(*arguments, env=None):
     """Runs dnsq with a time-out that a busy machine keeps too; another one may be given."""
     return programs.run("dnsq", "--timeout-ms", 20000, *arguments, env=env)
