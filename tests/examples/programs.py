@@ -37,8 +37,9 @@ PROGRAMS = ("echod", "echo",
             "tftpd", "tftp",
             "coapd", "coap",
             "engine", "sim_storm",
-            "relay",
-            *(name for name in ("embed_libevent",) if (BIN / name).exists()))  # a build may lack it
+            "relay", "impair",
+            *(name for name in ("embed_libevent", "dtls_echo")
+              if (BIN / name).exists()))  # a build may lack them
 FAMILIES = {4: "127.0.0.1", 6: "::1"}
 # A loopback address that no other running script uses: what a capture of it shows is this script's.
 OWN_HOST = f"127.{100 + (os.getpid() >> 16) % 100}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"

@@ -16,13 +16,15 @@ NEEDED = {
     "coapd": [], "coap": ["get", "coap://127.0.0.1:9"],
     "engine": ["127.0.0.1:9"], "sim_storm": ["1", "1", "1"],
     "relay": ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"],
-    "embed_libevent": [],
+    "impair": ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"],
+    "embed_libevent": [], "dtls_echo": ["--psk", "00", "--identity", "x"],
 }
 # A good value for each kind of value that a --help names; for all others 8 is one.
 VALUES = {
     "ADDR:PORT": "127.0.0.1:0", "NAME": "select", "REACTOR[,...]": "select",
     "MEMORY": "65536",
     "BLOCK": "64",
+    "BYTES": "1200",
 }
 EXAMPLES = pathlib.Path(os.environ.get("KIRIM_SOURCE", "."), "examples")
 BAD_ADDRS = ("", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:7x", "localhost:7", ":7",
