@@ -4,7 +4,8 @@
  *
  * A client asks, and asks again until the answer is here, over a path that loses, repeats and
  * disorders; each seed is another storm, in a world of its own. The handlers and the
- * timer are as on sockets. A seed that fails has one line, and fails again: sim_storm 1 SEED TRIES.
+ * timer are as on sockets. The trials (kirim/trial.h) run each seed twice, and have one line for
+ * each that fails: the command that runs it again.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include <kirim/kirim.h>
 #include <kirim/sim.h>
+#include <kirim/trial.h>
 
 #include "common/cli.h"
 
@@ -83,19 +85,17 @@ static void add_host(struct kirim_sim *sim, const char *addr,
     must(kirim_endpoint_open(loop, options, ep));
 }
 
-/* Whether the client got all its answers in the storm of this seed. */
-static bool run_seed(uint64_t seed, uint64_t tries_max)
+/* The storm of one seed: the client is to get all its answers. */
+static void run_storm(struct kirim_trial *trial, void *user)
 {
     static const struct kirim_handler server = { KIRIM_HANDLER_INIT, .received = on_question };
     static const struct kirim_handler client = { KIRIM_HANDLER_INIT, .received = on_answer };
-    struct kirim_sim_options world = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
-    struct client c = { .tries_max = tries_max, .retry = KIRIM_TIMER_INIT(ask, &c) };
+    struct client c = { .tries_max = *(const uint64_t *)user, .retry = KIRIM_TIMER_INIT(ask, &c) };
     struct kirim_endpoint *server_ep = NULL;
     struct kirim_sim *sim = NULL;
-    world.seed = seed;
-    must(kirim_sim_open(&world, &sim));
+    must(kirim_trial_open(trial, NULL, &sim));
     link.delay_ns = link.jitter_ns = link.reorder_ns = RETRY_NS / 5;
     link.loss_ppm = link.duplicate_ppm = link.reorder_ppm = STORM_PPM;
     must(kirim_sim_link_set(sim, NULL, NULL, &link));
@@ -107,29 +107,37 @@ static bool run_seed(uint64_t seed, uint64_t tries_max)
     add_host(sim, "10.0.0.2:0", &options, &c.ep);
     ask(&c.retry);
     must(kirim_sim_run(sim, KIRIM_NEVER)); /* until nothing is left to happen */
-    const bool is_good = c.number == QUESTION_COUNT;
-    if (!is_good) {
-        (void)printf("seed %" PRIu64 " digest %016" PRIx64 ": %d answers at %" PRIu64 " ms\n", seed,
-                     kirim_sim_digest(sim), c.number, kirim_sim_now(sim) / 1000000);
+    if (c.number != QUESTION_COUNT) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "%d answers of %d", c.number, (int)QUESTION_COUNT);
+        kirim_trial_fail(trial, text, NULL, 0);
     }
     must(kirim_loop_close(kirim_endpoint_loop(c.ep)));
     must(kirim_loop_close(kirim_endpoint_loop(server_ep)));
     must(kirim_sim_close(sim));
-    return is_good;
+}
+
+static void print_line(void *user, const char *line)
+{
+    (void)user;
+    (void)puts(line);
 }
 
 int main(int argc, char **argv)
 {
     struct cli cli;
     uint64_t value[3] = { 1000, 1, 10 };
-    uint64_t failed_count = 0;
+    char command[1024];
+    struct kirim_trials_options trials = KIRIM_TRIALS_OPTIONS_INIT;
+    struct kirim_trials_result result = KIRIM_TRIALS_RESULT_INIT;
     const struct cli_program program = {
         .name = "sim_storm",
         .operands = "[SEEDS [FIRST [TRIES]]]",
         .summary =
             "Runs a protocol in the simulated network, in SEEDS storms from seed FIRST on, and\n"
-            "prints a line for each in which TRIES do not get a question answered.\n"
-            "Default: 1000 1 10.",
+            "prints a line for each in which TRIES do not get a question answered: the command\n"
+            "that runs it again. With KIRIM_PCAP=FILE it also writes what the hosts saw of the\n"
+            "first of them. Default: 1000 1 10.",
         .operand_max = 3,
         .is_without_reactor = true,
         .is_without_stats = true,
@@ -140,9 +148,17 @@ int main(int argc, char **argv)
             cli_fail_usage(&cli, "'%s' is not a number from 1 on", cli.operand[i]);
         }
     }
-    for (uint64_t i = 0; i < value[0]; i++) {
-        failed_count += run_seed(value[1] + i, value[2]) ? 0 : 1;
+    (void)snprintf(command, sizeof command, "%s %" PRIu64 " %" PRIu64 " %" PRIu64, argv[0],
+                   value[0], value[1], value[2]);
+    trials.command = command;
+    trials.seed_count = value[0];
+    trials.first_seed = value[1];
+    trials.print = print_line;
+    const kirim_err err = kirim_trials_run(&trials, run_storm, &value[2], &result);
+    if (err < 0 && err != KIRIM_EABORTED) {
+        return CLI_USAGE;
     }
-    (void)printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", failed_count, value[0]);
-    return failed_count > 0 ? CLI_FAILURE : CLI_SUCCESS;
+    (void)printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", result.failed_count,
+                 result.run_count);
+    return result.failed_count > 0 ? CLI_FAILURE : CLI_SUCCESS;
 }

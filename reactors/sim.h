@@ -150,6 +150,7 @@ struct kirim_sim_host {
     struct kirim_sim_host *next;    /* all of the world */
     struct ki_sim_reactor *reactor; /* NULL: no loop is open */
     struct ki_sim_event turn;
+    uint32_t number;       /* in the order of joining, from 0 */
     uint64_t key;          /* of its draws: from the seed and its name */
     uint64_t random_count; /* words drawn from its stream */
     uint64_t ephemeral;    /* offset at which the search for a port begins */
@@ -208,6 +209,8 @@ struct kirim_sim {
     struct kirim_link_rules default_rules;
     struct kirim_link_rules loopback_rules;
     struct kirim_sim_stats stats;
+    struct kirim_sim_watcher watcher;
+    uint32_t host_count; /* ever added */
     bool is_private;
     bool is_running;
     bool is_stopping;
@@ -474,6 +477,22 @@ kirim_err ki_sim_nat_leave(struct kirim_sim_nat *nat, struct kirim_sim_host *hos
 bool ki_sim_nat_enter(struct kirim_sim_nat *nat, struct ki_sim_packet *pk);
 
 void ki_sim_nats_fini(struct kirim_sim *sim);
+
+/* ---- sim_watch.c ----------------------------------------------------------------------------- */
+
+/* Shows a packet that leaves to whoever watches: with what will become of it on its link, if there
+ * is one, or as it is `cut` off. */
+void ki_sim_show_sent(struct kirim_sim *sim, const struct ki_sim_packet *pk, uint64_t cut,
+                      const struct kirim_link_fate *fate);
+
+/* Shows a packet that has arrived, with what is noted of it. */
+void ki_sim_show_arrived(struct kirim_sim *sim, const struct ki_sim_packet *pk, uint64_t note);
+
+/* ---- sim_capture.c --------------------------------------------------------------------------- */
+
+/* A capture that nobody feeds but by the second call; ended by kirim_sim_capture_close(). */
+kirim_err ki_sim_capture_begin(const char *path, struct kirim_sim_capture **out);
+void ki_sim_capture_see(struct kirim_sim_capture *c, const struct kirim_sim_sight *sight);
 
 /* ---- sim_fault.c ----------------------------------------------------------------------------- */
 

@@ -43,11 +43,15 @@ void ki_sim_port_push(struct ki_sim_port *p, struct ki_sim_packet *pk)
         if (!is_report) {
             p->rx_drops++;
             ki_sim_note(sim, KI_SIM_NOTE_RECEIVE_FULL, pk);
+            ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_RECEIVE_FULL);
         }
         ki_sim_packet_free(sim, pk);
         return;
     }
     ki_sim_note(sim, is_report ? KI_SIM_NOTE_REPORTED : KI_SIM_NOTE_DELIVERED, pk);
+    if (!is_report) {
+        ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_DELIVERED);
+    }
     p->rx_used += pk->charge;
     pk->next = NULL;
     *p->rx_last = pk;

@@ -397,6 +397,7 @@ static kirim_err launch(struct ki_sim_port *p, struct launch *l, const struct ki
     link->model = model;
     p->tx_used += pk->charge;
     ki_sim_note(sim, KI_SIM_NOTE_SENT, pk);
+    ki_sim_show_sent(sim, pk, l->cut, &fate);
     meet_fate(sim, l, pk, copy, &fate);
     return KIRIM_OK;
 fail_packets:
@@ -510,6 +511,7 @@ static kirim_err fan_out(struct ki_sim_port *p, const struct ki_entry *e, struct
     if (err == KIRIM_OK) {
         p->tx_used += whole->charge;
         ki_sim_note(sim, KI_SIM_NOTE_SENT, whole);
+        ki_sim_show_sent(sim, whole, 0, NULL);
         launch_list(p, e, l, list);
     } else {
         drop_list(sim, list);
@@ -581,6 +583,7 @@ static void spread(struct kirim_sim *sim, struct ki_sim_packet *pk)
         } else {
             p->rx_drops++;
             ki_sim_note(sim, KI_SIM_NOTE_RECEIVE_FULL, pk);
+            ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_RECEIVE_FULL);
         }
         p = ki_sim_port_find_next(pk->to, &pk->dest, &pk->source, p->number);
     }
@@ -592,11 +595,13 @@ void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
     pk->arrival.time_ns = pk->event.time_ns + pk->to->ahead_ns;
     if (pk->nat != NULL && !ki_sim_nat_enter(pk->nat, pk)) {
         ki_sim_note(sim, KI_SIM_NOTE_NAT, pk);
+        ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_NAT);
         ki_sim_packet_free(sim, pk);
         return;
     }
     if (pk->to->reactor == NULL) {
         ki_sim_note(sim, KI_SIM_NOTE_HOST_DOWN, pk);
+        ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_HOST_DOWN);
         ki_sim_packet_free(sim, pk);
         return;
     }
@@ -610,6 +615,7 @@ void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk)
         return;
     }
     ki_sim_note(sim, KI_SIM_NOTE_NO_PORT, pk);
+    ki_sim_show_arrived(sim, pk, KI_SIM_NOTE_NO_PORT);
     pk->err = KIRIM_ECONNRESET;
     send_report(sim, pk, pk->event.time_ns);
 }

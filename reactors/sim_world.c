@@ -119,6 +119,9 @@ static size_t host_bytes(size_t addr_count)
 
 void ki_sim_end(struct kirim_sim *sim)
 {
+    if (sim->watcher.ended != NULL) {
+        sim->watcher.ended(sim->watcher.user, sim->digest);
+    }
     for (size_t i = 0; i < sim->queue.count; i++) {
         /* Turns and leaves went with their loops: what is left are packets, whose first member the
          * event is. */
@@ -258,6 +261,7 @@ static kirim_err add_host(struct kirim_sim *sim, const char *name, const struct 
     }
     memcpy(host->name, name, strlen(name));
     host->sim = sim;
+    host->number = sim->host_count++;
     host->key = hash_name(sim, name);
     host->ephemeral = ki_draw(host->key, KI_DRAW_EPHEMERAL, 0) % KI_SIM_EPHEMERAL_COUNT;
     host->turn.kind = KI_SIM_TURN;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The simulator's example: many seeds, a line for each that fails, and each fails again."""
+"""The simulator's example: many seeds, and a line for each that fails, which runs it again."""
 import os
 import pathlib
 import re
@@ -7,7 +7,8 @@ import unittest
 
 import programs
 
-LINE = re.compile(r"seed (\d+) digest [0-9a-f]{16}: (\d+) answers at \d+ ms")
+LINE = re.compile(r"KIRIM_SEED=(\d+) (\S+) ([\d ]+)  # (\d+) answers of 20 "
+                  r"\(digest [0-9a-f]{16}, \d+ ms\)")
 DOCUMENT = pathlib.Path(os.environ.get("KIRIM_SOURCE", "."), "docs/simulator.md")
 
 
@@ -30,14 +31,17 @@ class SimStorm(unittest.TestCase):
         self.assertLess(len(found), 200)
         self.assertEqual(last, f"{len(found)} of 300 seeds failed")
         for line in found[:5]:
-            seed, answers = LINE.fullmatch(line).groups()
+            seed, program, arguments, answers = LINE.fullmatch(line).groups()
             self.assertLess(int(answers), 20)
-            self.assertEqual(lines(1, seed, 3), (1, [line], "1 of 1 seeds failed"))
+            again = line.replace(f" {arguments} ", f" 1 {seed} 3 ")
+            self.assertEqual(lines(1, seed, 3), (1, [again], "1 of 1 seeds failed"))
+            self.assertTrue(program.replace("\\", "/").endswith("sim_storm" + programs.SUFFIX))
 
     def test_line_of_the_documentation_is_what_it_prints(self):
-        text = DOCUMENT.read_text(encoding="utf-8")
-        arguments = re.search(r"sim_storm (\d+ \d+ \d+) ", text).group(1).split()
-        self.assertEqual(lines(*arguments)[1][0], LINE.search(text).group(0))
+        documented = LINE.search(DOCUMENT.read_text(encoding="utf-8"))
+        printed = LINE.fullmatch(lines(*documented.group(3).split())[1][0])
+        self.assertEqual(printed.group(1, 3, 4), documented.group(1, 3, 4))
+        self.assertEqual(printed.group(0).split("#")[1], documented.group(0).split("#")[1])
 
     def test_wrong_numbers_are_refused(self):
         for wrong in (["0"], ["1", "x"], ["1", "1", "-1"], ["1", "1", "1", "1"], ["4294967296"]):

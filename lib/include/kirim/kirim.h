@@ -23,6 +23,7 @@
 #include <kirim/multicast.h>
 #include <kirim/mux.h>
 #include <kirim/op.h>
+#include <kirim/pcapng.h>
 #include <kirim/pmtu.h>
 #include <kirim/remote.h>
 #include <kirim/replay.h>
@@ -36,5 +37,6 @@
 #include <kirim/timer.h>
 #include <kirim/token.h>
 #include <kirim/transaction.h>
+#include <kirim/trial.h>
 
 #endif

@@ -26,6 +26,7 @@
 struct kirim_sim;
 struct kirim_sim_host;
 struct kirim_sim_nat;
+struct kirim_sim_capture;
 
 /** How to open a world; start from KIRIM_SIM_OPTIONS_INIT. */
 struct kirim_sim_options {
@@ -63,6 +64,41 @@ enum {
     /** Arrives whole; refused if it says KIRIM_CONTROL_DONT_FRAGMENT. */
     KIRIM_SIM_MTU_FRAGMENT = KIRIM_LINK_MTU_FRAGMENT
 };
+
+/** A datagram as a host saw it; lent until the callback returns. */
+struct kirim_sim_sight {
+    size_t size;                       /**< sizeof, of the library's version. */
+    uint64_t time_ns;                  /**< The world's time. */
+    const struct kirim_sim_host *host; /**< Who saw it; a translator's gateway too. */
+    uint32_t host_number;              /**< Of that, in the order of joining, from 0. */
+    uint32_t bytes;                    /**< Payload. */
+    const uint8_t *data;               /**< It. */
+    struct kirim_addr source;          /**< As this host sees it: */
+    struct kirim_addr dest;            /**< a translator may stand between the two. */
+    uint32_t ecn;                      /**< Two bits. */
+    uint32_t dscp;                     /**< Six bits. */
+    uint32_t ttl;                      /**< Time to live, or hop limit. */
+    bool is_sent;                      /**< It leaves; else it has arrived. */
+    const char *remark;                /**< What befalls it, or NULL: why it is lost, for example.
+                                            Static. */
+};
+
+/** Who watches a world; start from KIRIM_SIM_WATCHER_INIT. */
+struct kirim_sim_watcher {
+    size_t size; /**< sizeof, set by the INIT macro. */
+    /** Called for each datagram that leaves a host or arrives at one; changes nothing of the world.
+     * NULL: it is not. */
+    void (*seen)(void *user, const struct kirim_sim_sight *sight);
+    /** Called when the world is closed, with its last digest; NULL: it is not. */
+    void (*ended)(void *user, uint64_t digest);
+    void *user; /**< First argument of both. */
+};
+
+/** Initialises a watcher. */
+#define KIRIM_SIM_WATCHER_INIT                             \
+    {                                                      \
+        sizeof(struct kirim_sim_watcher), NULL, NULL, NULL \
+    }
 
 /** What the simulator counted. */
 struct kirim_sim_stats {
@@ -360,6 +396,49 @@ KIRIM_API uint64_t kirim_sim_seed(const struct kirim_sim *sim);
  * @note The world's thread.
  */
 KIRIM_API kirim_err kirim_sim_read_stats(const struct kirim_sim *sim, struct kirim_sim_stats *out);
+
+/**
+ * @brief Watches a world, private ones too. That changes nothing of the run.
+ *
+ * A datagram to many is seen once when it leaves, and by each host where it arrives. What a host
+ * refuses to send is not seen, and reports of errors are not.
+ *
+ * @param sim      The world.
+ * @param watcher  Copied; NULL: nobody watches any more.
+ * @retval KIRIM_OK      So it is.
+ * @retval KIRIM_EINVAL  No world, or a size that no version had.
+ * @retval KIRIM_EBUSY   Somebody else watches.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_watch(struct kirim_sim *sim, const struct kirim_sim_watcher *watcher);
+
+/**
+ * @brief Begins to write a capture: a pcapng file of what every host sees, with an interface for
+ *        each host, the world's time, and the losses as comments. It is the world's watcher.
+ *
+ * @param sim   The world.
+ * @param path  The file; what it had is lost.
+ * @param out   The capture; written on success only. Ended by kirim_sim_capture_close(), also after
+ *              the world was closed.
+ * @retval KIRIM_OK       It goes on.
+ * @retval KIRIM_EINVAL   NULL.
+ * @retval KIRIM_EBUSY    The world is watched already.
+ * @retval KIRIM_ENOMEM   Out of memory.
+ * @retval KIRIM_ESYSTEM  The file cannot be opened.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_capture_open(struct kirim_sim *sim, const char *path,
+                                           struct kirim_sim_capture **out);
+
+/**
+ * @brief Ends a capture and closes its file.
+ *
+ * @param capture  The capture, or NULL.
+ * @retval KIRIM_OK       The file is whole.
+ * @retval KIRIM_ESYSTEM  Not all of it could be written.
+ * @note The world's thread.
+ */
+KIRIM_API kirim_err kirim_sim_capture_close(struct kirim_sim_capture *capture);
 
 /**
  * @brief The world of a loop whose reactor is "sim", private worlds included; NULL for any other
