@@ -49,7 +49,9 @@ struct kit_file *kit_put_pattern(struct kit_store *store, const char *name, size
 /* A committed file, or NULL. */
 const struct kit_file *kit_find(const struct kit_store *store, const char *name);
 
-/* Checks that both stores have this file, with the same bytes. */
+/* Whether both stores have this file, with the same bytes; and a check of it. */
+bool kit_is_same(const struct kit_store *a, const char *a_name, const struct kit_store *b,
+                 const char *b_name);
 void kit_check_same(const struct kit_store *a, const char *a_name, const struct kit_store *b,
                     const char *b_name);
 

@@ -4,19 +4,20 @@
  * Whatever happens, a file that is there is the right one, what was begun ends, memory is bounded,
  * and a seed gives one run.
  *
- *     test_protocols_tftp_world            seeds 1 .. 50
- *     test_protocols_tftp_world 1000       seeds 1 .. 1000
- *     test_protocols_tftp_world 1 731      seed 731 alone
+ *     test_protocols_tftp_world                    seeds 1 .. 50
+ *     test_protocols_tftp_world 1000               seeds 1 .. 1000
+ *     KIRIM_SEED=731 test_protocols_tftp_world     seed 731 alone
  *
- * A storm that fails is named with its number, from 0; the seed is one more.
+ * A storm that fails has a line that says how to run it again (kirim/trial.h).
  */
 #include "world.h"
 
 #include <stdio.h>
 
+#include <kirim/trial.h>
+
 enum { SEED_COUNT = 50, STORM_CLIENTS = 6, STORM_SECONDS = 3600, MEMORY_BYTES_MAX = 4 << 20 };
 
-static uint64_t first_seed = 1;
 static uint64_t seed_count = SEED_COUNT;
 
 /* Text with many ends of lines. */
@@ -68,63 +69,65 @@ static struct kirim_sim_link drawn_link(struct world *w)
 }
 
 /* Who says that it went well has, or gave, the right bytes; who does not has left nothing. */
-static void check_client(struct world *w, size_t index)
+static void check_client(struct world *w, size_t index, struct kirim_trial *trial)
 {
     const struct kirim_tftp_transfer *const t = &w->client[index].link.transfer;
+    const char *const name = w->name[index];
     const bool is_get = t->request.kind == KIRIM_TFTP_RRQ;
     if (t->state == KIRIM_TFTP_DONE) {
-        kit_check_same(&w->there, w->name[index], &w->here, w->name[index]);
+        KIRIM_TRIAL_EXPECT(trial, kit_is_same(&w->there, name, &w->here, name));
         return;
     }
-    ck_assert(t->err == KIRIM_ETIMEDOUT || t->err == KIRIM_TFTP_EREMOTE ||
-              t->err == KIRIM_ECONNRESET);
+    KIRIM_TRIAL_EXPECT(trial, t->err == KIRIM_ETIMEDOUT || t->err == KIRIM_TFTP_EREMOTE ||
+                                  t->err == KIRIM_ECONNRESET);
     if (is_get) {
-        ck_assert_ptr_null(kit_find(&w->here, w->name[index]));
-    } else if (kit_find(&w->there, w->name[index]) != NULL) {
-        kit_check_same(&w->there, w->name[index], &w->here, w->name[index]);
+        KIRIM_TRIAL_EXPECT(trial, kit_find(&w->here, name) == NULL);
+    } else if (kit_find(&w->there, name) != NULL) {
+        KIRIM_TRIAL_EXPECT(trial, kit_is_same(&w->there, name, &w->here, name));
     }
 }
 
-static uint64_t run_storm(uint64_t seed, size_t *done)
+/* What came of the storms. */
+struct storms {
+    uint64_t count;
+    size_t done;
+};
+
+static void run_storm(struct kirim_trial *trial, void *user)
 {
-    struct world *const w = world_open(seed);
+    struct storms *const storms = user;
+    struct world *const w = world_open(kirim_trial_seed(trial));
     const struct kirim_sim_link link = drawn_link(w);
+    ck_assert_int_eq(kirim_trial_join(trial, w->sim), KIRIM_OK);
     world_set_links(w, &link);
     for (size_t i = 0; i < STORM_CLIENTS; i++) {
         start_drawn(w);
     }
     world_run(w, STORM_SECONDS * SECOND);
-    ck_assert_uint_eq(w->ended, w->started);
-    ck_assert_uint_eq(w->service.transfer_count, 0);
-    ck_assert_uint_eq(w->here.open_count + w->there.open_count, 0);
+    KIRIM_TRIAL_EXPECT(trial, w->ended == w->started);
+    KIRIM_TRIAL_EXPECT(trial, w->service.transfer_count == 0);
+    KIRIM_TRIAL_EXPECT(trial, w->here.open_count + w->there.open_count == 0);
     for (size_t i = 0; i < w->started; i++) {
-        check_client(w, i);
+        check_client(w, i, trial);
     }
-    ck_assert_uint_le(w->memory[1].bytes_peak, MEMORY_BYTES_MAX);
-    ck_assert_uint_le(w->memory[2].bytes_peak, MEMORY_BYTES_MAX);
-    *done += w->done;
-    const uint64_t digest = kirim_sim_digest(w->sim);
+    KIRIM_TRIAL_EXPECT(trial, w->memory[1].bytes_peak <= MEMORY_BYTES_MAX);
+    KIRIM_TRIAL_EXPECT(trial, w->memory[2].bytes_peak <= MEMORY_BYTES_MAX);
+    KIRIM_TRIAL_EXPECT(trial, w->done >= STORM_CLIENTS / 2);
+    storms->count++;
+    storms->done += w->done;
     world_close(w);
-    return digest;
 }
 
 START_TEST(files_arrive_whole_or_not_at_all)
 {
-    const uint64_t seed = first_seed + (uint64_t)_i;
-    size_t done = 0;
-    const uint64_t digest = run_storm(seed, &done);
-    ck_assert_uint_eq(run_storm(seed, &done), digest); /* twins */
-    ck_assert_uint_ge(done, STORM_CLIENTS);            /* of twice as many */
-}
-END_TEST
-
-START_TEST(nearly_all_arrive_over_all_seeds)
-{
-    size_t done = 0;
-    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
-        (void)run_storm(seed, &done);
+    struct kirim_trials_options options = KIRIM_TRIALS_OPTIONS_INIT;
+    struct storms storms = { 0, 0 };
+    options.command = "test_protocols_tftp_world";
+    options.seed_count = seed_count;
+    ck_assert_int_eq(kirim_trials_run(&options, run_storm, &storms, NULL), KIRIM_OK);
+    if (storms.count >= SEED_COUNT) { /* nearly all, over all */
+        ck_assert_uint_ge(storms.done, storms.count * STORM_CLIENTS * 98 / 100);
     }
-    ck_assert_uint_ge(done, SEED_COUNT * STORM_CLIENTS * 98 / 100);
 }
 END_TEST
 
@@ -133,12 +136,8 @@ int main(int argc, char **argv)
     if (argc > 1) {
         seed_count = strtoull(argv[1], NULL, 10);
     }
-    if (argc > 2) {
-        first_seed = strtoull(argv[2], NULL, 10);
-    }
     const struct kit_claim claims[] = {
-        { files_arrive_whole_or_not_at_all, (int)seed_count },
-        { nearly_all_arrive_over_all_seeds, 0 },
+        { files_arrive_whole_or_not_at_all, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/tftp world", claims);
