@@ -17,13 +17,12 @@ static inline uint64_t ki_after(uint64_t now_ns, uint64_t delay_ns)
     return delay_ns < KIRIM_NEVER - now_ns ? now_ns + delay_ns : KIRIM_NEVER;
 }
 
-static inline uint64_t ki_load_le64(const uint8_t *bytes)
+/* Written out, for then compilers make one load of it; a loop they do not see through. */
+static inline uint64_t ki_load_le64(const uint8_t *b)
 {
-    uint64_t word = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        word |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return word;
+    return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
+           (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
+           (uint64_t)b[7] << 56;
 }
 
 static inline void ki_store_le64(uint8_t *bytes, uint64_t word)
