@@ -99,6 +99,7 @@ kirim_err kirim_sim_host_crash(struct kirim_sim_host *host)
         ki_sim_ports_lose(r);
         ki_sim_queue_take(host->sim, &host->turn);
         host->is_postponed = false;
+        host->deadline_ns = KIRIM_NEVER; /* it may be in its turn */
         host->paused_ns = 0;
         host->reactor = NULL;
         r->is_dead = true;

@@ -335,9 +335,6 @@ static void run_turn(struct kirim_sim *sim, struct kirim_sim_host *host)
     host->is_in_turn = true;
     ki_loop_turn(r->reactor.loop);
     host->is_in_turn = false;
-    if (host->reactor != r) {
-        return; /* it has crashed */
-    }
     if (host->deadline_ns < sim->now_ns) {
         host->deadline_ns = sim->now_ns;
     }

@@ -414,6 +414,7 @@ START_TEST(what_is_lost_on_the_line_has_taken_its_time)
     rules.is_down = true; /* but nothing enters the queue of a link that is down */
     ck_assert_uint_eq(send_at(&link, &rules, 0).outcome, KIRIM_LINK_DOWN);
     ck_assert_uint_eq(link.free_ns, 5 * MS);
+    ck_assert_uint_eq(link.ordinal, 6); /* it has its number all the same */
 }
 END_TEST
 

@@ -281,6 +281,44 @@ START_TEST(host_crashes_in_its_own_turn)
 }
 END_TEST
 
+/* What a host that restarts in its own turn was and is. */
+struct phoenix {
+    struct kit_host *host;
+    struct kirim_loop *dead;
+    struct kit_alarm before, after;
+    bool is_restarted;
+};
+
+static void crash_and_restart(struct kit_end *end, const struct kirim_batch *batch)
+{
+    struct phoenix *p = end->ctx;
+    (void)batch;
+    kit_alarm_set(&p->before, p->host, kit_alarm_note, 5 * MS);
+    crash(p->host);
+    if (p->is_restarted) {
+        p->dead = restart(p->host);
+        kit_alarm_set(&p->after, p->host, kit_alarm_note, 7 * MS);
+    }
+}
+
+START_TEST(timers_of_what_crashed_in_its_turn_do_not_fire_but_those_of_its_successor)
+{
+    struct phoenix p = { .is_restarted = _i == 1 };
+    struct scene s;
+    scene_open(&s);
+    p.host = s.host[0];
+    s.end[0]->on_received = crash_and_restart;
+    s.end[0]->ctx = &p;
+    kit_send(s.end[1], "x", addrs[0]);
+    kit_run(&s.k, SECOND);
+    ck_assert_uint_eq(p.before.count, 0);
+    ck_assert_uint_eq(p.after.count, p.is_restarted ? 1 : 0);
+    ck_assert_uint_eq(p.after.fired_ns, p.is_restarted ? SECOND + 50 * US + 7 * MS : 0);
+    ck_assert_int_eq(kirim_loop_close(p.dead), KIRIM_OK);
+    kit_close(&s.k);
+}
+END_TEST
+
 START_TEST(message_for_a_crashed_host_is_given_back_when_its_loop_closes)
 {
     struct kit_message message;
@@ -458,6 +496,7 @@ int main(void)
         { what_is_under_way_to_a_crashed_host_is_lost_or_answered_later, 0 },
         { ports_of_a_crashed_host_are_free_at_once, 0 },
         { host_crashes_in_its_own_turn, 0 },
+        { timers_of_what_crashed_in_its_turn_do_not_fire_but_those_of_its_successor, 2 },
         { message_for_a_crashed_host_is_given_back_when_its_loop_closes, 0 },
         { paused_host_does_nothing_and_then_all_at_once, 0 },
         { receive_buffer_of_a_paused_host_overflows, 0 },

@@ -191,6 +191,40 @@ START_TEST(filter_lets_in_whom_it_should)
 }
 END_TEST
 
+/* The mapping is in use, but nothing went to this peer for long. */
+START_TEST(permission_ends_for_each_peer_by_itself)
+{
+    struct scene s;
+    scene_open(&s, 0, 2);
+    say(&s, s.in, "x", "203.0.113.1:7");
+    const struct kirim_addr to = last_peer(s.out);
+    for (int i = 0; i < 3; i++) {
+        kit_run(&s.k, 50 * SECOND);
+        say(&s, s.in, "x", "203.0.113.2:7");
+    }
+    answer(&s, s.out, "too late", &to);
+    ck_assert_uint_eq(s.in->rx_count, 0);
+    answer(&s, s.other, "in time", &to);
+    kit_expect(s.in, "in time", NULL);
+    kit_close(&s.k);
+}
+END_TEST
+
+START_TEST(arrival_tells_the_inner_address)
+{
+    const struct kirim_addr own = kit_addr("10.0.0.1:6000");
+    struct scene s;
+    scene_open(&s, 0, 0);
+    struct kit_end *in = kit_bind(s.inner, "0.0.0.0:6000", 0);
+    say(&s, in, "x", "203.0.113.1:7");
+    const struct kirim_addr to = last_peer(s.out);
+    answer(&s, s.out, "y", &to);
+    ck_assert_uint_eq(in->rx_count, 1);
+    ck_assert(kirim_addr_equal(&in->rx[0].local, &own));
+    kit_close(&s.k);
+}
+END_TEST
+
 START_TEST(inner_addresses_are_not_reached_from_outside)
 {
     struct scene s;
@@ -476,6 +510,8 @@ int main(void)
         { family_that_is_not_translated_goes_through, 0 },
         { link_between_the_hosts_is_the_one_that_is_crossed, 0 },
         { filter_lets_in_whom_it_should, 3 },
+        { permission_ends_for_each_peer_by_itself, 0 },
+        { arrival_tells_the_inner_address, 0 },
         { inner_addresses_are_not_reached_from_outside, 0 },
         { neighbours_reach_each_other_by_both_addresses, 0 },
         { two_translators_are_punched, 0 },

@@ -437,9 +437,14 @@ START_TEST(first_seed_that_fails_is_captured)
     count_blocks(data, read_file(path, data, sizeof data), count);
     ck_assert_uint_eq(count[2], 2);
     ck_assert_int_eq(remove(path), 0);
+    options.first_seed = 7; /* and that is enough, if it fails */
+    ck_assert_int_eq(run_trials(&s, options, &result), KIRIM_EABORTED);
+    ck_assert_uint_eq(s.call_count, 13);
+    ck_assert_int_eq(remove(path), 0);
+    options.first_seed = 8;
     options.capture = "no/such/place";
     ck_assert_int_eq(run_trials(&s, options, &result), KIRIM_EABORTED);
-    ck_assert_ptr_nonnull(strstr(s.line[1], "the capture could not be opened"));
+    ck_assert_ptr_nonnull(strstr(s.line[2], "the capture could not be opened"));
 }
 END_TEST
 
