@@ -34,11 +34,15 @@ PATIENCE_S = 90
 # What conformance does not reach is known to suites of its own, by the first letters of the file.
 SHARED_SUITES = {
     "lib/layer": ("lib_layer",),
+    "lib/link": ("lib_link",),
     "lib/map": ("lib_map",),
     "lib/session": ("lib_session", "lib_session_key", "lib_session_limit", "lib_session_end",
                     "lib_session_model", "lib_session_guard", "lib_session_reply"),
     "lib/stack": ("lib_layer",),
     "lib/train": ("lib_train",),
+    "reactors/sim_fault": ("reactors_sim_fault",),
+    "reactors/sim_nat": ("reactors_sim_nat",),
+    "reactors/sim_port": ("reactors_sim_port", "reactors_sim_fault"),
 }
 
 
