@@ -104,6 +104,9 @@ need_for_tests() {
     want bind9-dnsutils "dig, which asks the DNS server" command -v dig
     want knot-dnsutils "kdig, which asks it too" command -v kdig
     want dnsperf "puts load on the DNS server" command -v dnsperf
+    want nsd "a DNS server for the forwarder to ask" test -x /usr/sbin/nsd
+    want knot "another one, which demands cookies" test -x /usr/sbin/knotd
+    want unbound "a resolver that asks the forwarder, and is asked" test -x /usr/sbin/unbound
     want curl "gets files from the TFTP server, and sends some" command -v curl
     want tftp-hpa "does so too" command -v tftp
     want atftp "does so too, with windows" command -v atftp
