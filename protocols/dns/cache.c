@@ -51,7 +51,7 @@ kirim_err kirim_dns_cache_open(struct kirim_dns_cache *cache,
     while (count <= options->bytes_max / BYTES_PER_PLACE / 2) {
         count *= 2;
     }
-    const size_t bytes = count * sizeof(struct kirim_dns_cache_entry *);
+    const size_t bytes = count * sizeof(void *);
     *cache = (struct kirim_dns_cache){ .options = *options, .table_count = count };
     cache->table = options->alloc(options->alloc_user, NULL, 0, bytes);
     if (cache->table == NULL) {
@@ -105,7 +105,7 @@ void kirim_dns_cache_close(struct kirim_dns_cache *cache)
         drop_entry(cache, cache->oldest);
     }
     (void)cache->options.alloc(cache->options.alloc_user, cache->table,
-                               cache->table_count * sizeof *cache->table, 0);
+                               cache->table_count * sizeof(void *), 0);
     cache->table = NULL;
 }
 

@@ -91,11 +91,11 @@ static kirim_err open_tables(struct kirim_dns_forwarder *f)
     }
     f->pending_places = places_for(f->options.pending_max);
     f->waiter_places = places_for(f->options.waiter_max);
-    f->pendings = take_memory(&f->options, f->pending_places * sizeof *f->pendings);
-    f->waiters = take_memory(&f->options, f->waiter_places * sizeof *f->waiters);
+    f->pendings = take_memory(&f->options, f->pending_places * sizeof(void *));
+    f->waiters = take_memory(&f->options, f->waiter_places * sizeof(void *));
     if (f->pendings == NULL || f->waiters == NULL) {
-        give_memory(&f->options, f->pendings, f->pending_places * sizeof *f->pendings);
-        give_memory(&f->options, f->waiters, f->waiter_places * sizeof *f->waiters);
+        give_memory(&f->options, f->pendings, f->pending_places * sizeof(void *));
+        give_memory(&f->options, f->waiters, f->waiter_places * sizeof(void *));
         kirim_dns_cache_close(&f->cache);
         return KIRIM_ENOMEM;
     }
@@ -179,8 +179,8 @@ void kirim_dns_forwarder_close(struct kirim_dns_forwarder *f)
         }
     }
     kirim_dns_cache_close(&f->cache);
-    give_memory(&f->options, f->pendings, f->pending_places * sizeof *f->pendings);
-    give_memory(&f->options, f->waiters, f->waiter_places * sizeof *f->waiters);
+    give_memory(&f->options, f->pendings, f->pending_places * sizeof(void *));
+    give_memory(&f->options, f->waiters, f->waiter_places * sizeof(void *));
     give_memory(&f->options, f, sizeof *f);
 }
 

@@ -161,7 +161,8 @@ class Clients(Base):
     def test_kdig(self):
         def kdig(host, port, *words):
             return ask("kdig", host, port, "+retry=0", "+time=20", *words)
-        with dnskit.start_dnsd() as server, dnskit.start_dnsfwd(upstream=[server.port]) as forwarder:
+        with dnskit.start_dnsd() as server, \
+                dnskit.start_dnsfwd(upstream=[server.port]) as forwarder:
             self.check(forwarder.port, (
                 ("www.example.test", ["status: NOERROR", r"192\.0\.2\.81", "Flags: qr rd ra"]),
                 ("example.test SOA +edns +padding", ["2024010101 3600 900 1209600 300"]),
@@ -212,7 +213,8 @@ class Servers(Base):
 class Load(Base):
     @need("dnsperf", "dnsperf")
     def test_dnsperf_loses_nothing(self):
-        names = "".join(f"{name}.example.test A\n" for name in ("www", "mail", "nope", "web", "ns1"))
+        names = "".join(f"{name}.example.test A\n"
+                        for name in ("www", "mail", "nope", "web", "ns1"))
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor), tempfile.TemporaryDirectory() as directory, \
                     dnskit.start_dnsd() as server, \

@@ -18,7 +18,8 @@ class Together(unittest.TestCase):
     def test_every_reactor_forwards(self):
         for reactor, host in dnskit.places():
             with self.subTest(reactor=reactor, host=host), \
-                    dnskit.start_dnsd("--reactor", reactor, listen=programs.join(host, 0)) as server, \
+                    dnskit.start_dnsd("--reactor", reactor,
+                                      listen=programs.join(host, 0)) as server, \
                     dnskit.start_dnsfwd("--reactor", reactor, listen=programs.join(host, 0),
                                         upstream=[programs.join(host, server.port)]) as forwarder:
                 at = "@" + programs.join(host, forwarder.port)
