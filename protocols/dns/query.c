@@ -24,6 +24,14 @@ static void ask(struct kirim_dns_query *query, uint64_t now_ns)
     query->has_output = true;
 }
 
+/* Asks the present server once more, in another form. With another identifier: an answer to what
+ * was asked before, which may come twice, is none to this. */
+static void ask_anew(struct kirim_dns_query *query, uint64_t now_ns)
+{
+    query->id++;
+    ask(query, now_ns);
+}
+
 static void end_query(struct kirim_dns_query *query, int state, kirim_err err)
 {
     query->state = state;
@@ -279,16 +287,16 @@ bool kirim_dns_query_input(struct kirim_dns_query *query, struct kirim_dns_span 
     if (is_edns_refusal(query, &query->answer)) {
         query->has_edns = false;
         query->has_cookie = false;
-        ask(query, now_ns);
+        ask_anew(query, now_ns);
         return true;
     }
     if (is_cookie_refusal(query)) {
         query->has_cookie = false;
-        ask(query, now_ns);
+        ask_anew(query, now_ns);
         return true;
     }
     if (is_renewal(query)) {
-        ask(query, now_ns);
+        ask_anew(query, now_ns);
         return true;
     }
     const bool is_last = query->server_index + 1 == query->options.server_count;

@@ -98,7 +98,7 @@ struct kirim_dns_query {
     uint32_t sent_count;                    /**< Datagrams given out. */
     struct kirim_dns_query_ignored ignored; /**< What arrived and was not the answer. */
     struct kirim_dns_question question;     /**< As it is sent. */
-    uint16_t id;                            /**< As it is sent. */
+    uint16_t id;                            /**< As it is sent now. */
     /** Of KIRIM_DNS_QUERY_ANSWERED; lies in `answer_wire`. Its question has the case of `options`.
      */
     struct kirim_dns_message answer;

@@ -104,7 +104,7 @@ static void on_question(struct kirim_endpoint *ep, const struct kirim_batch *bat
         w->requests++;
         kit_serve(&w->server, &request, &reply);
         ck_assert_uint_gt(reply.bytes, 0);
-        if (w->is_forging) {
+        if (w->is_forging && reply.message.record_count[KIRIM_DNS_SECTION_ANSWER] > 0) {
             forge(w, &reply, &d->peer);
         }
         ck_assert_int_eq(kirim_endpoint_send_to(ep, reply.wire, reply.bytes, &d->peer), KIRIM_OK);
@@ -297,6 +297,7 @@ static uint64_t run_storm(uint64_t seed, struct world *sum)
     const struct kirim_sim_link link = draw_link(w);
     set_links(w, &link);
     w->is_forging = true;
+    w->guard.cookies = draw(w, 2) == 0 ? KIRIM_DNS_COOKIES_ON : KIRIM_DNS_COOKIES_REQUIRED;
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
         start_client(w, draw(w, NAME_COUNT));
         run_world(w, draw(w, 200) * MS);
@@ -435,6 +436,25 @@ START_TEST(flood_of_guesses_hits_nothing)
 }
 END_TEST
 
+/* Everything comes twice, BADCOOKIE too. */
+START_TEST(cookie_that_is_demanded_twice_is_no_failure)
+{
+    struct world *const w = open_world(1);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.duplicate_ppm = 1000000;
+    link.jitter_ns = MS;
+    set_links(w, &link);
+    w->guard.cookies = KIRIM_DNS_COOKIES_REQUIRED;
+    for (unsigned i = 0; i < NAME_COUNT; i++) {
+        start_client(w, i);
+        run_world(w, SECOND);
+        ck_assert_uint_eq(w->right, i + 1);
+    }
+    ck_assert_uint_eq(w->forward.stats.asked, NAME_COUNT + 1);
+    close_world(w);
+}
+END_TEST
+
 START_TEST(client_that_vanishes_stops_nobody)
 {
     struct world *const w = open_world(1);
@@ -496,6 +516,7 @@ int main(int argc, char **argv)
         { dead_server_is_servfail_in_time, 0 },
         { server_that_answers_is_asked_first, 0 },
         { flood_of_guesses_hits_nothing, 0 },
+        { cookie_that_is_demanded_twice_is_no_failure, 0 },
         { client_that_vanishes_stops_nobody, 0 },
         { closing_in_the_middle_leaves_nothing, 0 },
         { every_failed_allocation_leaves_nothing, 0 },
