@@ -183,6 +183,39 @@ START_TEST(noise_is_dropped_or_told)
 }
 END_TEST
 
+/* A sound request, changed at a few places, or cut: whatever it means, the answer is well-formed.
+ */
+START_TEST(noise_by_the_thousand_does_no_harm)
+{
+    struct place *const p = open_place();
+    struct test_random random = test_random_start("noise");
+    const struct kit_question question = {
+        .name = "a.b.", .type = 1, .id = 1, .flags = 0x100, .has_edns = true
+    };
+    uint8_t sound[KIRIM_DNS_PLAIN_BYTES_MAX];
+    const size_t bytes = kit_build(&question, sound, sizeof sound);
+    p->guard.cookies = KIRIM_DNS_COOKIES_ON;
+    p->guard.keys.count = 1;
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        uint8_t wire[KIRIM_DNS_PLAIN_BYTES_MAX];
+        memcpy(wire, sound, bytes);
+        for (size_t k = test_random_below(&random, 4); k > 0; k--) {
+            wire[test_random_below(&random, bytes)] = (uint8_t)test_random_next(&random);
+        }
+        const bool is_cut = test_random_below(&random, 4) == 0;
+        struct kirim_dns_pending *const pending =
+            ask_bytes(p, wire, is_cut ? test_random_below(&random, bytes) : bytes);
+        if (pending != NULL) {
+            kirim_dns_forwarder_end(p->forwarder, pending, NULL, p->now_ns);
+            while (next(p) != NULL) {}
+        }
+    }
+    ck_assert_uint_eq(stats_of(p)->received, STEP_COUNT);
+    ck_assert_uint_eq(stats_of(p)->answered + stats_of(p)->dropped, STEP_COUNT);
+    close_place(p);
+}
+END_TEST
+
 START_TEST(cookie_is_demanded_before_anything_is_asked)
 {
     uint8_t option[64];
@@ -473,6 +506,7 @@ int main(void)
     const struct kit_claim claims[] = {
         { what_is_not_for_a_forwarder_is_refused_at_once, COUNT_OF(refusals) },
         { noise_is_dropped_or_told, 0 },
+        { noise_by_the_thousand_does_no_harm, 0 },
         { cookie_is_demanded_before_anything_is_asked, 0 },
         { answer_is_asked_for_once_and_kept, 0 },
         { equal_questions_wait_together, 0 },
