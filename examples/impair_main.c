@@ -12,6 +12,7 @@
 #include "common/report.h"
 #include "common/stop.h"
 #include "impair.h"
+#include "relay_report.h"
 
 enum {
     DESCRIPTORS_BESIDE = 96,
@@ -102,6 +103,8 @@ static void print_counters(const struct program *p)
 {
     print_direction(p, IMPAIR_UP);
     print_direction(p, IMPAIR_DOWN);
+    relay_report_peers(&p->cli, &p->impair.relay);
+    relay_report_upstream(&p->cli, &p->impair.relay);
 }
 
 static void on_time(struct kirim_timer *timer)

@@ -15,6 +15,7 @@ COUNT = 300
 FAULTS = ("--loss", 10, "--burst", 3, "--burst-length", 3, "--duplicate", 8, "--jitter", 2,
           "--reorder", 5, "--reorder-delay", 10)
 ECT0, CE = 2, 3
+LOST_OF_SEED_5 = [4, 16, 17, 19, 21, 22, 24, 25, 29, 32]
 
 
 def start_impair(to, *arguments, listen="127.0.0.1:0"):
@@ -86,6 +87,8 @@ class Survivors(Base):
         runs = [sorted(self.cross("--loss", 30, "--seed", seed)[0]) for seed in (5, 5, 6)]
         self.assertEqual(runs[0], runs[1])
         self.assertNotEqual(runs[0], runs[2])
+        lost = sorted(set(range(COUNT)) - set(runs[0]))
+        self.assertEqual(lost[:len(LOST_OF_SEED_5)], LOST_OF_SEED_5)  # on every system
 
     def test_directions_are_apart(self):
         with programs.start_echod() as server, programs.open_socket() as client, \
@@ -173,7 +176,7 @@ class Faults(Base):
         self.assertEqual(middle.stop(), 0)
 
     def test_queue_that_is_full_loses(self):
-        server, client, middle = self.open_pair("--rate", 100, "--queue", 5000)
+        server, client, middle = self.open_pair("--rate", 20, "--queue", 5000)
         for _ in range(20):
             client.sendto(b"x" * 1222, self.to)
         middle.wait_for("err", r"^impair: up 19: ")
@@ -182,13 +185,12 @@ class Faults(Base):
 
     @programs.unless_wine("the control data of a send, with ECN, is ignored")
     def test_congestion_marks_who_says_ect_and_loses_the_others(self):
-        server, client, middle = self.open_pair("--rate", 1000, "--ecn", 3000)
+        server, client, middle = self.open_pair("--rate", 200, "--ecn", 3000)
         server.setsockopt(socket.IPPROTO_IP, 13, 1)  # IP_RECVTOS
         client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, ECT0)
         for _ in range(10):
             client.sendto(b"x" * 1222, self.to)
         marks = [server.recvmsg(2000, 100)[1][0][2][0] for _ in range(10)]
-        self.assertEqual(marks, sorted(marks))
         self.assertEqual(set(marks), {ECT0, CE})
         client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0)
         for _ in range(10):
@@ -206,7 +208,7 @@ class Faults(Base):
         self.assertEqual(middle.stop(), 0)
 
     def test_what_is_under_way_has_a_bound(self):
-        server, client, middle = self.open_pair("--delay", 300, "--held-max", 10)
+        server, client, middle = self.open_pair("--delay", 1500, "--held-max", 10)
         for number in range(50):
             client.sendto(b"%d" % number, self.to)
         self.assertEqual([int(server.recv(100)) for _ in range(10)], list(range(10)))

@@ -71,6 +71,17 @@ class Relay(unittest.TestCase):
             answer(server)
             self.assertEqual(client.recv(100), b"across")
 
+    def test_each_listening_address_has_peers_of_its_own(self):
+        with programs.open_socket() as server, programs.open_socket() as client, \
+                start_relay(name_of(server), "--listen", "127.0.0.1:0") as relay:
+            other = relay.wait_for("err", r"listening on .*\n.*listening on \S+:(\d+) ").group(1)
+            ports = {relay.port, int(other)}
+            for port in ports:
+                client.sendto(b"?", ("127.0.0.1", port))
+            self.assertEqual(len({peer for _, peer in answer(server, 2)}), 2)
+            self.assertEqual({client.recvfrom(100)[1][1] for _ in range(2)}, ports)
+            self.assertEqual(relay.stop(), 0)
+
     def test_every_length_passes(self):
         with programs.open_socket() as server, programs.open_socket() as client, \
                 start_relay(name_of(server)) as relay:
