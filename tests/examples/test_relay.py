@@ -37,14 +37,6 @@ def name_of(found):
     return programs.join(*found.getsockname()[:2])
 
 
-def can_capture():
-    try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0):
-            return True
-    except (AttributeError, OSError):
-        return False
-
-
 class Relay(unittest.TestCase):
     def test_every_reactor_and_family_carries_an_echo(self):
         for family, host in programs.families().items():
@@ -145,34 +137,6 @@ class Relay(unittest.TestCase):
         found = {entry[:2]: entry[2] for entry in control}[kind]
         self.assertEqual((data, int.from_bytes(found, sys.byteorder)), (b"marked", wanted))
         return peer
-
-    @unittest.skipUnless(can_capture(), "capturing is not permitted: it needs CAP_NET_RAW")
-    def test_what_leaves_carries_dont_fragment(self):
-        with programs.open_socket() as server, programs.open_socket() as client, \
-                start_relay(name_of(server)) as relay, \
-                socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800)) as wire:
-            wire.bind(("lo", 0x800))
-            for end in (client, server):
-                end.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)  # these two do not set it
-            client.sendto(b"x" * 333, ("127.0.0.1", relay.port))
-            upstream = answer(server)[0][1][1]
-            self.assertEqual(len(client.recv(1000)), 333)
-            own, behind = client.getsockname()[1], server.getsockname()[1]
-            wanted = {(own, relay.port): 0, (upstream, behind): 1, (behind, upstream): 0,
-                      (relay.port, own): 1}
-            self.assertEqual(self.capture(wire, set(wanted)), wanted)
-
-    def capture(self, wire, wanted):
-        """The don't-fragment bits of datagrams, by their ports, once all that are wanted came."""
-        found = {}
-        deadline = time.monotonic() + programs.START_SECONDS_MAX
-        while wanted - set(found) and time.monotonic() < deadline:
-            wire.settimeout(max(0.01, deadline - time.monotonic()))
-            packet = wire.recv(2000)
-            ports = struct.unpack(">HH", packet[20:24])
-            if packet[9] == socket.IPPROTO_UDP and ports in wanted:
-                found[ports] = packet[6] >> 6 & 1
-        return found
 
     @programs.unless_wine("there is no offload, and nothing to see of it")
     def test_trains_pass_in_one_piece_and_come_out_as_they_were(self):
@@ -282,6 +246,20 @@ class Relay(unittest.TestCase):
             self.assertLess(found["began"], 55)
             self.assertGreaterEqual(found["began"] + found["limited"], 59)  # ports come again
 
+    @programs.unless_windows("other sources than 127.0.0.1, for a socket there")
+    def test_prefixes_have_rates_of_their_own(self):
+        with programs.open_socket() as server, \
+                start_relay(name_of(server), "--new-per-second", 1) as relay:
+            strangers = [programs.open_socket(host=f"127.1.{number}.1") for number in range(40)]
+            self.addCleanup(lambda: [stranger.close() for stranger in strangers])
+            for number, stranger in enumerate(strangers):
+                stranger.sendto(b"%d" % number, ("127.0.0.1", relay.port))
+            answer(server, len(strangers))
+            self.assertEqual([stranger.recv(100) for stranger in strangers],
+                             [b"%d" % number for number in range(len(strangers))])
+            self.assertEqual(relay.stop(), 0)
+            self.assertEqual(counters(relay, "peers").get("limited", 0), 0)
+
     def test_bad_usage_is_refused(self):
         for words, says in ((["--to", "127.0.0.1:9"], "--listen is missing"),
                             (["--listen", "127.0.0.1:0"], "--to is missing"),
@@ -297,7 +275,7 @@ class Relay(unittest.TestCase):
 
 
 class Narrow(unittest.TestCase):
-    """Runs in a network of its own, whose loopback takes 1,280 bytes."""
+    """Runs in a network of its own, whose loopback takes 1,280 bytes and nobody else uses."""
 
     def test_nothing_is_cut_unless_that_is_permitted(self):
         for options, is_passed in (((), False), (("--fragments",), True)):
@@ -315,10 +293,37 @@ class Narrow(unittest.TestCase):
                 dropped = counters(relay, "upstream").get("drop_too-long", 0)
                 self.assertEqual(dropped, 0 if is_passed else 1, relay.texts["err"])
 
+    def test_what_leaves_carries_dont_fragment(self):
+        with programs.open_socket() as server, programs.open_socket() as client, \
+                start_relay(name_of(server)) as relay, \
+                socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800)) as wire:
+            wire.bind(("lo", 0x800))
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)  # these two do not set it
+            client.sendto(b"x" * 333, ("127.0.0.1", relay.port))
+            upstream = answer(server)[0][1][1]
+            self.assertEqual(len(client.recv(1000)), 333)
+            own, behind = client.getsockname()[1], server.getsockname()[1]
+            wanted = {(own, relay.port): 0, (upstream, behind): 1, (behind, upstream): 0,
+                      (relay.port, own): 1}
+            self.assertEqual(self.capture(wire, set(wanted)), wanted)
+
+    def capture(self, wire, wanted):
+        """The don't-fragment bits of datagrams, by their ports, once all that are wanted came."""
+        found = {}
+        deadline = time.monotonic() + programs.START_SECONDS_MAX
+        while wanted - set(found) and time.monotonic() < deadline:
+            wire.settimeout(max(0.01, deadline - time.monotonic()))
+            packet = wire.recv(2000)
+            ports = struct.unpack(">HH", packet[20:24])
+            if packet[9] == socket.IPPROTO_UDP and ports in wanted:
+                found[ports] = packet[6] >> 6 & 1
+        return found
+
 
 class Network(unittest.TestCase):
     @programs.unless_windows("a network namespace of the test's own")
-    def test_over_a_narrow_path(self):
+    def test_in_a_network_of_its_own(self):
         words = ["unshare", "-rn", "sh", "-c",
                  'ip link set lo mtu 1280 && ip link set lo up && exec "$@"', "sh"]
         try:
