@@ -26,6 +26,8 @@ CPU = min(os.sched_getaffinity(0))
 BUFFER_BYTES = 8 << 20
 SO_RCVBUFFORCE = 33  # socket(7); not in the socket module
 UDP_SEGMENT = 103  # udp(7); the same
+IP_RECVTOS = 13  # ip(7); the same
+TOS = 0xb8 | 2
 SEGMENT_BYTES = 100
 TRAIN_BYTES = 437  # five segments, the last one shorter
 NO_SOURCE = ("raw-select",)
@@ -159,6 +161,40 @@ class Contestants(unittest.TestCase):
         made = dict(word.split("=") for word in done.stdout.split()[2:])
         self.assertGreater(int(made["rx"]), 0)
         self.assertGreaterEqual(server.stop()["tx"], int(made["rx"]))
+
+    def test_relay_by_hand_passes_what_came(self):
+        for variant in ("plain", "whole"):
+            with self.subTest(variant=variant):
+                self.check_relay_by_hand(variant)
+
+    def check_relay_by_hand(self, variant):
+        server = self.open_socket()
+        command = [bin_dir / "raw_relay", "--port", "0", "--variant", variant, "--dest-port",
+                   str(server.getsockname()[1])]
+        relay = compare.Child(list(map(str, command)), CPU)
+        self.addCleanup(relay.__exit__)
+        port = int(relay.wait_ready())
+        clients = [self.open_socket() for _ in range(2)]
+        server.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+        for client in clients:
+            client.connect(("127.0.0.1", port))
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, TOS)
+            for size in SIZES:
+                client.send(make_bytes(size))
+                data, control, _, peer = server.recvmsg(65536, 100)
+                marks = [entry[2][0] for entry in control]
+                self.assertEqual((data, marks),
+                                 (make_bytes(size), [TOS if variant == "whole" else 0]))
+                server.sendto(data, peer)
+                self.assertEqual(client.recv(65536), data)
+        clients[0].setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT_BYTES)
+        train = make_bytes(TRAIN_BYTES)
+        clients[0].send(train)
+        for start in range(0, TRAIN_BYTES, SEGMENT_BYTES):
+            self.assertEqual(server.recv(65536), train[start:start + SEGMENT_BYTES])
+        result = relay.stop()
+        count = 4 * len(SIZES) + 5
+        self.assertEqual((result["rx"], result["tx"], result["drop"]), (count, count, 0))
 
 
 def main():
