@@ -24,7 +24,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,14 +66,10 @@ static struct {
     uint64_t delay_ns, queue_ns, loss_ppm, rate_mbit, seed;
 } path = { .queue_ns = 50 * MS, .seed = 1 };
 
-static void die(const char *format, ...)
+static _Noreturn void die(const char *what)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fputs("bench-path: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fprintf(stderr, "%s%s\n", errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
-    va_end(arguments);
+    (void)fprintf(stderr, "bench-path: %s%s%s\n", what, errno != 0 ? ": " : "",
+                  errno != 0 ? strerror(errno) : "");
     exit(FAILURE);
 }
 
@@ -100,7 +95,7 @@ static void set_up(int control, const char *name)
     struct ifreq request = request_of(name);
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     if (ioctl(control, SIOCSIFFLAGS, &request) < 0) {
-        die("%s up", name);
+        die(name);
     }
 }
 
@@ -111,7 +106,7 @@ static void set_addr(int control, unsigned long what, const char *text)
     (void)inet_pton(AF_INET, text, &addr.sin_addr);
     memcpy(&request.ifr_addr, &addr, sizeof addr);
     if (ioctl(control, what, &request) < 0) {
-        die("%s", text);
+        die(text);
     }
 }
 
@@ -290,7 +285,7 @@ static uint64_t number_of(const char *text)
     const uint64_t number = strtoull(text, &end, 10);
     if (end == text || *end != '\0' || number > UINT32_MAX) {
         errno = 0;
-        die("'%s' is no number", text);
+        die("an option's value is no number");
     }
     return number;
 }
