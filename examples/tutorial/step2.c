@@ -76,8 +76,8 @@ static void open_sensor(struct kirim_loop *loop, const struct kirim_addr *collec
     options.handler = &handler;
     options.user = s;
     must(kirim_endpoint_open(loop, &options, &s->ep));
-    for (uint16_t i = 1; i <= ADDS_EACH; i++) {
-        const struct tally_message add = { TALLY_ADD, i, count };
+    for (unsigned i = 1; i <= ADDS_EACH; i++) {
+        const struct tally_message add = { TALLY_ADD, (uint16_t)i, count };
         uint8_t bytes[TALLY_BYTES];
         tally_write(&add, bytes);
         must(kirim_endpoint_send_to(s->ep, bytes, sizeof bytes, NULL));
