@@ -115,6 +115,8 @@ struct kirim_sessions {
     struct kirim_session *blocked, **blocked_last; /* those that wait for the endpoint */
     uint64_t blocked_count;
     struct kirim_timer tell_timer;
+    struct kirim_timer drain_timer;
+    uint64_t is_draining; /* nobody new is let in; without sessions it is closed */
     struct ki_guard *guard;                   /* NULL: nobody asks for tokens */
     const struct kirim_datagram *answering;   /* what the running `admit` or `stateless` has */
     struct kirim_amplification answer_budget; /* what may be sent to it */

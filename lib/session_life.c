@@ -104,6 +104,9 @@ void ki_sessions_tell(struct kirim_sessions *set)
         }
         s = next;
     }
+    if (set->is_draining != 0 && set->stats.count == 0) {
+        (void)kirim_sessions_close(set);
+    }
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -77,6 +77,10 @@ static struct kirim_session *admit(struct kirim_sessions *set, const struct kiri
 {
     struct kirim_admission admission = { sizeof admission, 0, NULL, NULL };
     struct kirim_session *s = NULL;
+    if (set->is_draining != 0) {
+        set->stats.rx_dropped++;
+        return NULL;
+    }
     if (!ki_session_may_begin(set, &d->peer)) {
         return NULL;
     }
@@ -91,7 +95,7 @@ static struct kirim_session *admit(struct kirim_sessions *set, const struct kiri
             set->stats.refused++;
             return NULL;
         }
-        if (set->state != KI_SESSION_OPEN) {
+        if (set->state != KI_SESSION_OPEN || set->is_draining != 0) {
             return NULL;
         }
     }

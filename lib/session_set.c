@@ -5,6 +5,8 @@
  */
 #include "session.h"
 
+#include <kirim/layer.h>
+
 #include "pack.h"
 
 #include <string.h>
@@ -206,6 +208,7 @@ static void closed(struct kirim_endpoint *ep, void *user)
         end_all(set);
     }
     kirim_timer_cancel(&set->tell_timer);
+    kirim_timer_cancel(&set->drain_timer);
     ki_sessions_tell(set);
     if (set->handler.closed != NULL) {
         set->handler.closed(set, set->user);
@@ -227,6 +230,36 @@ kirim_err kirim_sessions_close(struct kirim_sessions *set)
     }
     end_all(set);
     return kirim_endpoint_close(set->ep);
+}
+
+static void expire_drain(struct kirim_timer *timer)
+{
+    (void)kirim_sessions_close(timer->user);
+}
+
+kirim_err kirim_sessions_drain(struct kirim_sessions *set, uint64_t deadline_ns)
+{
+    struct kirim_session *s = NULL;
+    if (set == NULL) {
+        return KIRIM_EINVAL;
+    }
+    if (set->state != KI_SESSION_OPEN || set->is_draining != 0) {
+        return KIRIM_ECLOSED;
+    }
+    if (set->stats.count == 0) {
+        return kirim_sessions_close(set);
+    }
+    set->is_draining = 1;
+    /* A layer that is told may close the set: then the walk is over. */
+    while (set->state == KI_SESSION_OPEN && (s = kirim_sessions_next(set, s)) != NULL) {
+        (void)(s->stack != NULL ? kirim_stack_drain(s->stack, deadline_ns)
+                                : kirim_session_close(s));
+    }
+    set->drain_timer = (struct kirim_timer)KIRIM_TIMER_INIT(expire_drain, set);
+    if (set->state == KI_SESSION_OPEN) {
+        (void)kirim_timer_arm(set->loop, &set->drain_timer, deadline_ns);
+    }
+    return KIRIM_OK;
 }
 
 /* ---- what callers ask ------------------------------------------------------------------------ */
@@ -252,7 +285,7 @@ kirim_err kirim_session_open(struct kirim_sessions *set, const struct kirim_addr
         key_bytes > KIRIM_SESSION_KEY_BYTES_MAX || !copy_admission(&a, admission)) {
         return KIRIM_EINVAL;
     }
-    if (set->state != KI_SESSION_OPEN) {
+    if (set->state != KI_SESSION_OPEN || set->is_draining != 0) {
         return KIRIM_ECLOSED;
     }
     if (kirim_addr_port(peer) == 0 || (set->ep->families >> kirim_addr_family(peer) & 1) == 0) {

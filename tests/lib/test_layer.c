@@ -449,6 +449,50 @@ START_TEST(drain_has_a_deadline)
 }
 END_TEST
 
+START_TEST(set_drains_stack_by_stack)
+{
+    struct rig *r = rig_on_session();
+    const struct kirim_addr second = kit_addr(2);
+    r->parts[2].owes = true;
+    script_arrive(r->k->p, "123", 3, 0, &second);
+    ks_turn(&r->k->t);
+    struct kirim_stack *const other = r->stack;
+    KS_OK(kirim_sessions_drain(r->k->set, KIRIM_NEVER));
+    KS_ERR(KIRIM_ECLOSED, kirim_sessions_drain(r->k->set, KIRIM_NEVER));
+    KS_TRACE(&r->k->t, "?1o2o3o1y2y3y1r2r3r?1o2o3o1y2y3y1r2r3r3d3d");
+    kirim_layer_finish_drain(layer_of[2]);
+    ks_turn(&r->k->t);
+    KS_TRACE(&r->k->t, "?1o2o3o1y2y3y1r2r3r?1o2o3o1y2y3y1r2r3r3d3d2d1d3c2c1c");
+    KS_EQ(1, kit_stats(r->k).count);
+    kirim_layer_finish_drain(kirim_stack_layer(other, 3));
+    ks_turn(&r->k->t);
+    ks_turn(&r->k->t);
+    ks_turn(&r->k->t);
+    KS_TRACE(&r->k->t, "?1o2o3o1y2y3y1r2r3r?1o2o3o1y2y3y1r2r3r3d3d2d1d3c2c1c2d1d3c2c1c.");
+    KS_OK(closed_why);
+    KS_CHECK(r->k->set == NULL);
+    rig_close(r);
+}
+END_TEST
+
+START_TEST(drain_of_a_set_has_a_deadline)
+{
+    struct rig *r = rig_on_session();
+    r->parts[2].owes = true;
+    KS_OK(kirim_stack_drain(r->stack, KIRIM_NEVER)); /* that it drains already changes nothing */
+    KS_OK(kirim_sessions_drain(r->k->set, kirim_loop_now(r->k->t.loop) + 50));
+    ks_turn(&r->k->t);
+    KS_CHECK(r->k->set != NULL);
+    r->k->s->now_ns += 50;
+    ks_turn(&r->k->t);
+    ks_turn(&r->k->t);
+    ks_turn(&r->k->t);
+    KS_CHECK(r->k->set == NULL);
+    KS_ERR(KIRIM_EABORTED, closed_why);
+    rig_close(r);
+}
+END_TEST
+
 START_TEST(end_of_the_session_is_that_of_the_stack)
 {
     struct rig *r = rig_on_session();
@@ -569,6 +613,8 @@ int main(void)
     tcase_add_test(tcase, size_of_the_path_reaches_all);
     tcase_add_test(tcase, drain_goes_down_layer_by_layer);
     tcase_add_test(tcase, drain_has_a_deadline);
+    tcase_add_test(tcase, set_drains_stack_by_stack);
+    tcase_add_test(tcase, drain_of_a_set_has_a_deadline);
     tcase_add_test(tcase, drain_waits_for_all_to_begin);
     tcase_add_test(tcase, end_of_the_session_is_that_of_the_stack);
     tcase_add_test(tcase, layer_that_cannot_begin_ends_the_stack);

@@ -141,6 +141,32 @@ START_TEST(set_closed_in_a_callback_ends_all)
 }
 END_TEST
 
+START_TEST(set_that_drains_lets_nobody_in)
+{
+    struct kit *k = kit_opened();
+    const struct kirim_addr peer = kit_addr(9);
+    struct kirim_session *s = NULL;
+    kit_arrive(k, 1, 0);
+    ks_turn(&k->t);
+    KS_ERR(KIRIM_EINVAL, kirim_sessions_drain(NULL, KIRIM_NEVER));
+    KS_OK(kirim_sessions_drain(k->set, KIRIM_NEVER));
+    KS_ERR(KIRIM_ECLOSED, kirim_session_open(k->set, &peer, NULL, 0, NULL, &s));
+    kit_arrive(k, 2, 1);
+    ks_turn(&k->t);
+    ks_turn(&k->t);
+    ks_turn(&k->t);
+    KS_TRACE(&k->t, "?AoArAc."); /* without layers there is nothing to wait for */
+    KS_EQ(KIRIM_SESSION_CLOSED, k->peers[0].reason);
+    kit_close(k);
+    k = kit_opened();
+    KS_OK(kirim_sessions_drain(k->set, KIRIM_NEVER));
+    ks_turn(&k->t);
+    ks_turn(&k->t);
+    KS_TRACE(&k->t, ".");
+    kit_close(k);
+}
+END_TEST
+
 START_TEST(loop_that_closes_ends_all)
 {
     struct kit *k = kit_opened();
@@ -482,6 +508,7 @@ int main(void)
     tcase_add_test(tcase, full_batches_of_strangers_are_sorted);
     tcase_add_test(tcase, who_is_closed_on_the_way_gets_no_more);
     tcase_add_test(tcase, set_closed_in_a_callback_ends_all);
+    tcase_add_test(tcase, set_that_drains_lets_nobody_in);
     tcase_add_test(tcase, loop_that_closes_ends_all);
     tcase_add_test(tcase, number_of_the_past_finds_nobody);
     tcase_add_test(tcase, walk_meets_all_that_are_open);

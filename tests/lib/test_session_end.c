@@ -19,12 +19,13 @@ enum place {
     PLACE_COUNT
 };
 
-enum deed { END_ALL_SESSIONS, END_SET, END_ENDPOINT, END_LOOP, REPLACE, DEED_COUNT };
+enum deed { END_ALL_SESSIONS, END_SET, DRAIN_SET, END_ENDPOINT, END_LOOP, REPLACE, DEED_COUNT };
 
 static struct kit *kit;
 static enum place place;
 static enum deed deed;
 static bool is_done;
+static bool must_end; /* nobody is left, so the set is to go by itself */
 
 static void end_all_sessions(void)
 {
@@ -61,6 +62,11 @@ static void act(enum place here)
     case END_SET:
         KS_OK(kirim_sessions_close(kit->set));
         KS_ERR(KIRIM_ECLOSED, kirim_sessions_close(kit->set));
+        break;
+    case DRAIN_SET:
+        KS_OK(kirim_sessions_drain(kit->set, KIRIM_NEVER));
+        KS_ERR(KIRIM_ECLOSED, kirim_sessions_drain(kit->set, KIRIM_NEVER));
+        must_end = true;
         break;
     case END_ENDPOINT:
         KS_OK(kirim_endpoint_close(kirim_sessions_endpoint(kit->set)));
@@ -159,6 +165,7 @@ static void run(void)
     kit->on_writable = on_writable;
     kit->on_closed = on_closed;
     is_done = false;
+    must_end = false;
     kit_open(kit);
     for (unsigned i = 0; i < 4 && kit->set != NULL; i++) {
         if (!is_done) {
@@ -167,6 +174,10 @@ static void run(void)
         ks_turn(&kit->t);
     }
     KS_CHECK(is_done);
+    for (unsigned i = 0; must_end && kit->set != NULL && i < 4; i++) {
+        ks_turn(&kit->t);
+    }
+    KS_CHECK(!must_end || kit->set == NULL);
     kit_close(kit);
 }
 

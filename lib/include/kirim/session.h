@@ -350,6 +350,20 @@ KIRIM_API kirim_err kirim_sessions_open(struct kirim_loop *loop,
  */
 KIRIM_API kirim_err kirim_sessions_close(struct kirim_sessions *set);
 
+/**
+ * @brief Closes a set in order: nobody new is let in, each stack of layers drains
+ * (kirim_stack_drain()), sessions without one are closed, and when none is left so is the set.
+ *
+ * @param set          Open set.
+ * @param deadline_ns  Loop time at which it is closed at the latest, as by kirim_sessions_close().
+ * @retval KIRIM_OK       It drains; `closed` of all sessions and of the set will come.
+ * @retval KIRIM_ECLOSED  It is closing, or drains already.
+ * @retval KIRIM_EINVAL   NULL.
+ * @note Loop thread; callable from any callback. Datagrams that ask for a session meanwhile count
+ * as `rx_dropped`; kirim_session_open() answers KIRIM_ECLOSED.
+ */
+KIRIM_API kirim_err kirim_sessions_drain(struct kirim_sessions *set, uint64_t deadline_ns);
+
 /** @brief The endpoint of a set, for questions and for sending past the sessions; never to be
  * closed. Loop thread. */
 KIRIM_API struct kirim_endpoint *kirim_sessions_endpoint(const struct kirim_sessions *set);
@@ -388,7 +402,7 @@ KIRIM_API kirim_err kirim_sessions_answer(struct kirim_sessions *set,
  * too long, a size of the admission or its handler that no version had.
  * @retval KIRIM_EEXIST       There is a session of that key.
  * @retval KIRIM_EWOULDBLOCK  The set or the prefix is full, and nobody can make room.
- * @retval KIRIM_ECLOSED      The set is closing.
+ * @retval KIRIM_ECLOSED      The set is closing, or drains.
  * @retval KIRIM_ENOMEM       Out of memory.
  * @note Loop thread; callable from any callback but the classifier.
  */
