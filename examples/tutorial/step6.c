@@ -2,17 +2,17 @@
  *
  * Step 6 of docs/tutorial.md: Tally under a thousand storms, in the simulated network.
  *
- *     step6 [SEEDS [FIRST [PPM]]]
+ *     step6 [PPM]
  *
  * PPM, of a million datagrams, are lost, as many arrive twice, and as many late. A seed that fails
- * has one line, which says how to run it again. Linked with tally_collector.c it
- * is step 6, with tally_collector_mended.c step 7.
+ * has one line: the command that runs it again. Linked with tally_collector.c it is step 6, with
+ * tally_collector_mended.c step 7.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <kirim/sim.h>
+#include <kirim/trial.h>
 
 #include "tally.h"
 
@@ -137,14 +137,12 @@ static struct kirim_loop *add_host(struct kirim_sim *sim, const char *text, stru
     return loop;
 }
 
-static void open_world(struct world *w, uint64_t seed, uint32_t ppm)
+static void open_world(struct world *w, struct kirim_trial *trial, uint32_t ppm)
 {
     static const char *const texts[SENSOR_COUNT] = { "10.0.0.2:0", "10.0.0.3:0", "10.0.0.4:0" };
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
     struct kirim_addr collector, sensor;
-    options.seed = seed;
-    must(kirim_sim_open(&options, &w->sim));
+    must(kirim_trial_open(trial, NULL, &w->sim));
     link.delay_ns = link.jitter_ns = link.reorder_ns = 20 * MS;
     link.loss_ppm = link.duplicate_ppm = link.reorder_ppm = ppm;
     must(kirim_sim_link_set(w->sim, NULL, NULL, &link));
@@ -166,39 +164,47 @@ static void close_world(struct world *w)
 }
 
 /* What has to be so when the storm is over: every pulse was counted, and once. */
-static bool check(const struct world *w, uint64_t seed, uint32_t ppm)
+static void check(const struct world *w, struct kirim_trial *trial)
 {
     for (unsigned i = 0; i < SENSOR_COUNT; i++) {
         const struct node *n = &w->nodes[i];
         if (n->stack == NULL || n->told != PULSE_COUNT) {
-            printf("seed %" PRIu64 ": sensor %u had %d pulses, the collector says %" PRIu32
-                   "; digest %016" PRIx64 "; again: 1 %" PRIu64 " %" PRIu32 "\n",
-                   seed, i + 1, PULSE_COUNT, n->told, kirim_sim_digest(w->sim), seed, ppm);
-            return false;
+            char text[80];
+            snprintf(text, sizeof text, "sensor %u: %d pulses, the collector has %" PRIu32, i + 1,
+                     PULSE_COUNT, n->told);
+            kirim_trial_fail(trial, text, NULL, 0);
         }
     }
-    return true;
 }
 
-static bool run_seed(uint64_t seed, uint32_t ppm)
+/* The storm of one seed. */
+static void run_storm(struct kirim_trial *trial, void *user)
 {
+    const uint32_t *ppm = user;
     struct world w;
-    open_world(&w, seed, ppm);
+    open_world(&w, trial, *ppm);
     must(kirim_sim_run(w.sim, kirim_sim_now(w.sim) + 40000 * MS));
-    const bool is_good = check(&w, seed, ppm);
+    check(&w, trial);
     close_world(&w);
-    return is_good;
+}
+
+static void print_line(void *user, const char *line)
+{
+    (void)user;
+    puts(line);
 }
 
 int main(int argc, char **argv)
 {
-    const uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
-    const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    const uint32_t ppm = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 100;
-    uint64_t failed_count = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        failed_count += run_seed(first + i, ppm) ? 0 : 1;
-    }
-    printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", failed_count, count);
-    return failed_count > 0 ? 1 : 0;
+    uint32_t ppm = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100;
+    char command[1024];
+    struct kirim_trials_options options = KIRIM_TRIALS_OPTIONS_INIT;
+    struct kirim_trials_result result = KIRIM_TRIALS_RESULT_INIT;
+    snprintf(command, sizeof command, "%s %" PRIu32, argv[0], ppm);
+    options.command = command;
+    options.print = print_line;
+    options.seed_count = 1000;
+    const kirim_err err = kirim_trials_run(&options, run_storm, &ppm, &result);
+    printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", result.failed_count, result.run_count);
+    return err == KIRIM_OK ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import tempfile
 import unittest
 
 import programs
@@ -24,12 +25,19 @@ def quotes():
 
 
 def runs():
-    """Each command of the page: its words, and the lines that it prints; "..." stands for some."""
+    """Each command of the page: its environment, its words, and the lines that it prints; "..."
+    stands for some."""
     for language, block in BLOCK.findall(TEXT):
         if language == "console":
             command, *lines = block.splitlines()
-            assert command.startswith("$ build/bin/"), command
-            yield command.removeprefix("$ build/bin/").split(), lines
+            environment, words = re.fullmatch(r"\$ ((?:\w+=\S+ )*)build/bin/(.*)",
+                                              command).groups()
+            yield dict(word.split("=") for word in environment.split()), words.split(), lines
+
+
+def as_said(text):
+    """What was printed, with the programs where the page has them."""
+    return re.sub(r"\S+[/\\](tutorial\d)(\.exe)?", r"build/bin/\1", text)
 
 
 class Tutorial(unittest.TestCase):
@@ -47,19 +55,31 @@ class Tutorial(unittest.TestCase):
             self.assertTrue(name == "tally.h" or f"`{name}`" in TEXT, name)
 
     def test_programs_print_what_is_said(self):
-        for (program, *arguments), lines in runs():
-            with self.subTest(program=program, arguments=arguments):
+        for environment, (program, *arguments), lines in runs():
+            with (self.subTest(program=program, arguments=arguments),
+                  tempfile.TemporaryDirectory() as directory):
                 if program == "tutorial5" and not os.path.exists(programs.path_of(program)):
                     continue  # a build may lack DTLS
-                done = programs.run(program, *arguments)
+                capture = pathlib.Path(directory, environment.get("KIRIM_PCAP", "none"))
+                if "KIRIM_PCAP" in environment:
+                    environment["KIRIM_PCAP"] = str(capture)
+                done = programs.run(program, *arguments, env=environment)
                 wanted = "".join(r"(.*\n)+" if line == "..." else re.escape(line) + r"\n"
                                  for line in lines)
-                self.assertRegex(done.stdout, rf"\A{wanted}\Z", done.stderr)
-                has_failed = not lines[-1].startswith("0 of") and "seeds failed" in lines[-1]
+                self.assertRegex(as_said(done.stdout), rf"\A{wanted}\Z", done.stderr)
+                has_failed = re.fullmatch(r"[1-9]\d* of \d+ seeds failed", lines[-1])
                 self.assertEqual(done.returncode, 1 if has_failed else 0, done.stderr)
+                if "KIRIM_PCAP" in environment:
+                    self.look_into(capture.read_bytes())
+
+    def look_into(self, capture):
+        """What the page says of the capture: an ADD that comes twice, and is counted twice."""
+        self.assertIn(b"will arrive twice", capture)
+        for total in (12, 13):
+            self.assertIn(b"D\x02\x00\x0c\x00\x00\x00" + bytes([total]), capture)
 
     def test_steps_run_on_every_reactor(self):
-        said = {program: lines for (program, *_), lines in runs() if program < "tutorial5"}
+        said = {program: lines for _, (program, *_), lines in runs() if program < "tutorial5"}
         for program, lines in said.items():
             for reactor in programs.reactors():
                 with self.subTest(program=program, reactor=reactor):
@@ -67,7 +87,7 @@ class Tutorial(unittest.TestCase):
                     self.assertEqual(done.stdout.splitlines(), lines, done.stderr)
 
     def test_all_steps_are_run(self):
-        self.assertEqual({program for (program, *_), _ in runs()},
+        self.assertEqual({program for _, (program, *_), _ in runs()},
                          {f"tutorial{i}" for i in range(1, 8)})
 
 
