@@ -112,6 +112,8 @@ need_for_tests() {
     want atftp "does so too, with windows" command -v atftp
     want busybox "does so too, and is impatient" command -v busybox
     want tftpd-hpa "a TFTP server for kirim's client" test -x /usr/sbin/in.tftpd
+    want libcoap3-bin "coap-client and coap-server, other people's CoAP" \
+        command -v coap-client-notls
     want nftables "loses datagrams between them" test -x /usr/sbin/nft
     want openssl "speaks DTLS through the relay" command -v openssl
     want ngtcp2-client "speaks QUIC through it" command -v gtlsclient

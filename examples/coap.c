@@ -343,15 +343,15 @@ static kirim_err start(struct program *p)
 
 static int print_result(const struct program *p)
 {
+    if (!p->is_answered && p->has_no_response && p->err == KIRIM_ETIMEDOUT) {
+        return CLI_SUCCESS; /* no answer, as was asked */
+    }
     if (p->err < 0 && !(p->is_answered && p->err == KIRIM_EABORTED)) {
         return cli_fail(&p->cli, p->err, p->cli.operand[1]);
     }
     if (p->call.method == KIRIM_COAP_EMPTY) {
         cli_say(&p->cli, "it is there");
         return CLI_SUCCESS;
-    }
-    if (!p->is_answered && p->is_non && p->has_no_response) {
-        return CLI_SUCCESS; /* as was asked */
     }
     return p->is_answered && kirim_coap_class(p->code) == 2 ? CLI_SUCCESS : CLI_FAILURE;
 }

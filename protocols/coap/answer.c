@@ -125,11 +125,13 @@ static bool cut(const struct ki_coap_ask *ask, const struct kirim_coap_response 
         return false;
     }
     size_t bytes = total - offset < size ? total - offset : size;
-    const uint8_t *const data = response->body.data + (is_window || total == 0 ? 0 : offset);
     if (is_window && bytes > response->body.bytes) {
         bytes = response->body.bytes; /* what the resource has given */
     }
-    out->data = (struct kirim_coap_span){ bytes > 0 ? data : NULL, bytes };
+    out->data = (struct kirim_coap_span){ NULL, bytes };
+    if (bytes > 0) {
+        out->data.data = response->body.data + (is_window ? 0 : offset);
+    }
     out->total_bytes = total;
     out->is_block = (ask->fields.has & KIRIM_COAP_HAS_BLOCK2) != 0 || total > size;
     out->block = (struct kirim_coap_block){ .number = (uint32_t)(offset / size),

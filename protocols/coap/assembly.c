@@ -198,19 +198,17 @@ void ki_coap_assembly_keep(struct ki_coap_ask *ask, const struct kirim_coap_resp
         !ask->peer->is_validated) {
         return;
     }
-    struct kirim_coap_assembly **const old = find(ask->peer, ask->digest);
-    if (*old != NULL) {
-        drop(ask->peer, old);
-    }
-    struct kirim_coap_assembly *const a = add(ask);
+    struct kirim_coap_assembly *const old = *find(ask->peer, ask->digest);
+    struct kirim_coap_assembly *const a = old != NULL ? old : add(ask);
     if (a == NULL) {
         return;
     }
+    /* The answer may lie in what was put together; it is not longer then, and nothing moves. */
     if (!grow(ask->peer->node, a, response->body.bytes)) {
         drop(ask->peer, find(ask->peer, ask->digest));
         return;
     }
-    memcpy(a->data, response->body.data, response->body.bytes);
+    memmove(a->data, response->body.data, response->body.bytes);
     a->bytes = response->body.bytes;
     a->code = response->code;
     a->format = response->content_format;

@@ -179,7 +179,7 @@ static bool step(struct kirim_coap_call *call, uint64_t now_ns)
     struct kirim_coap_peer *const peer = call->peer;
     if (call->state == QUEUED && peer->is_ready && !is_occupied(peer) &&
         (call->type == KIRIM_COAP_NON || ki_coap_is_idle(peer))) {
-        const kirim_err err = ki_coap_call_send(call, now_ns);
+        const kirim_err err = ki_coap_call_send(call, &peer->addr, now_ns);
         if (err == KIRIM_EWOULDBLOCK) {
             return false; /* no message id is free: later */
         }
@@ -347,6 +347,22 @@ static void take_notification(struct kirim_coap_call *call, struct kirim_coap_an
     take_answer(call, answer, now_ns);
 }
 
+/* An answer of a member of a group. One that wants an Echo gets it, by itself. */
+static void gather(struct kirim_coap_call *call, const struct kirim_coap_answer *answer,
+                   uint64_t now_ns)
+{
+    if (ki_coap_call_take_echo(call, answer->message, answer->fields)) {
+        call->echo_count = 0; /* each member may ask; the call's time bounds it */
+        (void)ki_coap_call_send(call, &answer->from, now_ns);
+        call->echo_bytes = 0;
+        return;
+    }
+    call->peer->node->stats.responses++;
+    if (call->answered != NULL) {
+        call->answered(call, answer);
+    }
+}
+
 /* Says of a response that nobody waits for what there is to say. */
 static void refuse(struct kirim_coap_peer *peer, const struct kirim_coap_arrival *arrival,
                    const struct kirim_coap_message *m, int known)
@@ -415,10 +431,7 @@ void ki_coap_call_input(struct kirim_coap_peer *peer, const struct kirim_coap_ar
         ki_coap_send_empty(peer, &arrival->from, KIRIM_COAP_ACK, m->id);
     }
     if (call->state == GATHERING) {
-        peer->node->stats.responses++;
-        if (call->answered != NULL) {
-            call->answered(call, &answer);
-        }
+        gather(call, &answer, now_ns);
     } else if (call->has_observe_id && id_of_token(m) == call->observe_id) {
         take_notification(call, &answer, now_ns);
     } else if (call->state == SENT || call->state == WAITING) {

@@ -73,7 +73,7 @@ struct ki_coap_ask {
     struct kirim_addr from;
     struct kirim_coap_span wire;
     uint64_t now_ns, digest;
-    bool is_group, is_echoed, asks_echo, has_block1, has_observe, is_notification;
+    bool is_group, is_echoed, asks_echo, has_block1, has_observe, is_notification, is_whole;
     struct kirim_coap_block block1; /* to be answered */
     uint32_t observe, size1;        /* likewise; size1 0: none */
     char path[KIRIM_COAP_PATH_BYTES];
@@ -178,8 +178,12 @@ void ki_coap_call_end(struct kirim_coap_call *call, kirim_err err, uint64_t now_
 
 /* ---- transfer.c: the blocks of a call -------------------------------------------------------- */
 
-/* Sends the next message of a call. */
-kirim_err ki_coap_call_send(struct kirim_coap_call *call, uint64_t now_ns);
+/* Sends the next message of a call: to its peer, or to one of its group. */
+kirim_err ki_coap_call_send(struct kirim_coap_call *call, const struct kirim_addr *to,
+                            uint64_t now_ns);
+/* Keeps an Echo. Whether the request is to be sent again with it. */
+bool ki_coap_call_take_echo(struct kirim_coap_call *call, const struct kirim_coap_message *message,
+                            const struct kirim_coap_fields *fields);
 /* What an answer means for the blocks. KIRIM_OK: `body` is the whole answer; KIRIM_PENDING: the
  * next message is to be sent; else the call ends with it. */
 kirim_err ki_coap_call_advance(struct kirim_coap_call *call,

@@ -153,9 +153,7 @@ static void carry_out(struct ki_coap_ask *ask, struct kirim_coap_resource *resou
         return;
     }
     ki_coap_run(ask, resource, body, scratch, response);
-    if (has_block1 && !is_get) {
-        ki_coap_assembly_end(ask->peer, ask->digest);
-    }
+    ask->is_whole = has_block1 && !is_get;
     if (response->is_deferred) {
         defer(ask, response);
     }
@@ -240,6 +238,9 @@ void ki_coap_serve(struct kirim_coap_peer *peer, const struct kirim_coap_arrival
     }
     if (!response.is_deferred) {
         ki_coap_answer(&ask, &response);
+    }
+    if (ask.is_whole) {
+        ki_coap_assembly_end(peer, ask.digest); /* the answer may have lain in it */
     }
 }
 

@@ -101,8 +101,9 @@ static void write_options(struct kirim_coap_writer *w, const struct kirim_coap_c
     }
 }
 
-/* A token for the next message: a new one, or that of the observation. */
-static kirim_err take_token(struct kirim_coap_call *call, uint64_t now_ns, uint64_t *id)
+/* A token for the next message: a new one, or that of the observation, or of a group's request. */
+static kirim_err take_token(struct kirim_coap_call *call, bool is_kept, uint64_t now_ns,
+                            uint64_t *id)
 {
     static const struct kirim_addr anybody = { { 0, 0, 0 } };
     struct kirim_transactions *const table = &call->peer->node->transactions;
@@ -111,6 +112,10 @@ static kirim_err take_token(struct kirim_coap_call *call, uint64_t now_ns, uint6
     const bool is_of_observation = call->is_observing && !call->is_fetching;
     if (is_of_observation && call->has_observe_id) {
         *id = call->observe_id;
+        return KIRIM_OK;
+    }
+    if (is_kept && call->has_id) {
+        *id = call->id;
         return KIRIM_OK;
     }
     uint64_t old_id = 0;
@@ -146,7 +151,8 @@ static kirim_err send_ping(struct kirim_coap_call *call, uint64_t now_ns)
                                   (struct kirim_coap_span){ wire, w.bytes }, now_ns);
 }
 
-kirim_err ki_coap_call_send(struct kirim_coap_call *call, uint64_t now_ns)
+kirim_err ki_coap_call_send(struct kirim_coap_call *call, const struct kirim_addr *to,
+                            uint64_t now_ns)
 {
     uint8_t wire[KIRIM_COAP_MESSAGE_BYTES_MAX];
     struct kirim_coap_peer *const peer = call->peer;
@@ -165,7 +171,7 @@ kirim_err ki_coap_call_send(struct kirim_coap_call *call, uint64_t now_ns)
     if (call->method == KIRIM_COAP_EMPTY) {
         return send_ping(call, now_ns);
     }
-    err = take_token(call, now_ns, &token);
+    err = take_token(call, !kirim_addr_equal(to, &peer->addr), now_ns, &token);
     if (err < 0) {
         return err;
     }
@@ -185,7 +191,7 @@ kirim_err ki_coap_call_send(struct kirim_coap_call *call, uint64_t now_ns)
     if (call->type == KIRIM_COAP_CON) {
         return ki_coap_exchange_start(peer, KI_COAP_CALL, call, head.id, done, now_ns);
     }
-    ki_coap_send(peer, &peer->addr, done);
+    ki_coap_send(peer, to, done);
     return KIRIM_OK;
 }
 
@@ -229,8 +235,8 @@ static kirim_err append(struct kirim_coap_call *call, struct kirim_coap_span blo
 }
 
 /* The server asks whether this side is there. */
-static bool take_echo(struct kirim_coap_call *call, const struct kirim_coap_message *message,
-                      const struct kirim_coap_fields *fields)
+bool ki_coap_call_take_echo(struct kirim_coap_call *call, const struct kirim_coap_message *message,
+                            const struct kirim_coap_fields *fields)
 {
     if ((fields->has & KIRIM_COAP_HAS_ECHO) == 0) {
         return false;
@@ -321,7 +327,7 @@ kirim_err ki_coap_call_advance(struct kirim_coap_call *call,
                                const struct kirim_coap_message *message,
                                const struct kirim_coap_fields *fields, struct kirim_coap_span *body)
 {
-    if (take_echo(call, message, fields) || advance_upload(call, message, fields)) {
+    if (ki_coap_call_take_echo(call, message, fields) || advance_upload(call, message, fields)) {
         return KIRIM_PENDING;
     }
     if ((fields->has & KIRIM_COAP_HAS_BLOCK2) != 0 && kirim_coap_class(message->code) == 2 &&

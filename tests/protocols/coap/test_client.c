@@ -441,7 +441,9 @@ static void on_stored(struct kirim_coap_resource *r, const struct kirim_coap_req
     } else {
         response->code = KIRIM_COAP_CONTENT;
     }
-    if (request->method != KIRIM_COAP_PUT) {
+    if (request->method == KIRIM_COAP_POST) {
+        response->body = request->body; /* where it was put together */
+    } else if (request->method != KIRIM_COAP_PUT) {
         response->body = (struct kirim_coap_span){ stored, stored_bytes };
     }
 }

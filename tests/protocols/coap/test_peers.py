@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""coapd and coap with libcoap's programs, over a path that is whole and one that loses, in a group,
+and seen by one that reads what is on the wire.
+
+Debian packages: libcoap3-bin, nftables, tcpdump, tshark.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import coapkit
+import programs
+
+CLIENT, SERVER = "coap-client-notls", "coap-server-notls"
+LOST_PERCENT = 7
+LOST_TRIES = 3  # who is not confirmable is not sent again
+# A wildcard socket is asked at another address than the first, where answers can leave from it.
+HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
+NAMED_HOST = "127.0.0.78"  # who else sends to it?
+GROUP = "224.0.1.187"
+BODY_BYTES = 2500
+INSIDE = "--inside"
+TIME = r"(\d\d:\d\d:\d\d UTC\s*)"
+
+
+def find(program):
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def need(program, package):
+    return unittest.skipIf(find(program) is None,
+                           f"{program} is missing: install the package {package}")
+
+
+def run_words(words, place=None, seconds=programs.RUN_SECONDS_MAX):
+    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=seconds)
+
+
+def run_libcoap(*words):
+    """coap-client; its status says nothing."""
+    return run_words([CLIENT, "-B", 30, *words])
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.here = place.name
+        self.file = os.path.join(self.here, "file")
+        self.text = coapkit.large(BODY_BYTES)
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write(self.text)
+
+    def expect(self, pattern, *words, tries=1):
+        """coap-client, until its output is what it should be."""
+        with self.subTest(words=words):
+            said = []
+            while len(said) < tries:
+                done = run_libcoap(*words)
+                if re.fullmatch(rf"\s*{pattern}\s*", done.stdout or done.stderr):
+                    return
+                said.append(f"{done.stdout[:300]} {done.stderr[:300]}")
+            self.fail(said)
+
+    def check_client(self, port, tries=1):
+        """Every way in which coap-client asks."""
+        def at(where):
+            return coapkit.uri(HOST, port, where)
+        large = re.escape(coapkit.large(50000))
+        self.expect(TIME, "-m", "get", at("time"), tries=tries)
+        self.expect(TIME, "-m", "get", "-N", at("time"), tries=tries)
+        self.expect(f"{TIME}{{2,}}", "-m", "get", "-s", 2, at("time"), tries=tries)
+        self.expect(large, "-m", "get", at("large"), tries=tries)
+        self.expect(large, "-m", "get", "-b", 512, at("large"), tries=tries)
+        self.expect("done", "-m", "get", at("async?1"), tries=tries)
+        self.expect('</time>;rt="ticks";if="clock";ct=0;obs', "-m", "get",
+                    at(".well-known/core?rt=tic*"), tries=tries)
+        self.expect("", "-m", "put", "-f", self.file, at("f"), tries=tries)
+        self.expect(re.escape(self.text), "-m", "get", at("f"), tries=tries)
+        self.expect("", "-m", "put", "-b", 64, "-f", self.file, at("g"), tries=tries)
+        self.expect(re.escape(self.text), "-m", "get", "-b", 64, at("g"), tries=tries)
+        self.expect("", "-m", "delete", at("g"), tries=tries)
+        self.expect("4.04.*", "-m", "get", at("g"), tries=tries)
+        self.expect("", "-m", "post", "-e", "x", at("button"), tries=tries)
+        self.expect("hello", "-m", "post", "-e", "hello", at("echo"), tries=tries)
+
+
+@need(CLIENT, "libcoap3-bin")
+class Clients(Base):
+    """coap-client on each reactor, at an address of a socket that has all of them."""
+
+    def test_coap_client(self):
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    coapkit.start_coapd("--stats", 0, "--reactor", reactor,
+                                        listen="0.0.0.0:0") as server:
+                self.check_client(server.port)
+                self.assertEqual(server.stop(), 0)
+                found = coapkit.counters(server)
+                self.assertEqual((found["malformed"], found["resent"], found["timed_out"],
+                                  found["send_failed"]), (0, 0, 0, 0))
+                self.assertGreater(found["echo_good"], 0)
+
+    def test_it_asks_without_echo_where_it_is_trusted(self):
+        with coapkit.start_coapd("--stats", 0, "--trust", listen="0.0.0.0:0") as server:
+            self.expect(re.escape(coapkit.large(50000)), "-m", "get",
+                        coapkit.uri(HOST, server.port, "large"))
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(coapkit.counters(server)["echo_asked"], 0)
+
+
+class OtherServer:
+    """coap-server, which says nothing when it is ready: a ping tells."""
+
+    def __init__(self, test, *arguments, host="127.0.0.1"):
+        self.port = programs.closed_port()
+        words = [find(SERVER), "-p", str(self.port), "-d", "100", *arguments]
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(10 * programs.START_SECONDS_MAX):
+            done = coapkit.run_coap("ping", host, self.port, "", "--timeout-ms", 1000)
+            if done.returncode == 0:
+                return
+        self.__exit__()
+        test.fail("coap-server does not answer")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+@need(SERVER, "libcoap3-bin")
+class Servers(Base):
+    """Our client, and libcoap's server."""
+
+    def test_coap_server(self):
+        with OtherServer(self, "-A", "127.0.0.1") as server:
+            self.check_server(server)
+
+    def ask(self, server, verb, where, *arguments):
+        done = coapkit.run_coap(verb, "127.0.0.1", server.port, where, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def check_server(self, server):
+        self.assertRegex(self.ask(server, "get", "time").stdout, r"\d\d:\d\d:\d\d")
+        self.assertRegex(self.ask(server, "get", "time", "--non").stdout, r"\d\d:\d\d:\d\d")
+        lines = self.ask(server, "get", "time", "--observe", 3, "--quiet").stdout.splitlines()
+        self.assertGreaterEqual(len(set(lines)), 2, lines)
+        self.assertEqual(self.ask(server, "get", "async?1").stdout, "done")
+        self.assertIn("</time>", self.ask(server, "get", ".well-known/core").stdout)
+        for number, block in enumerate((1024, 256, 64)):
+            with self.subTest(block=block):
+                options = ("--block", block)
+                self.ask(server, "put", f"f{number}", "--file", self.file, *options)
+                got = self.ask(server, "get", f"f{number}", *options)
+                self.assertEqual(got.stdout, self.text)
+        done = coapkit.run_coap("get", "127.0.0.1", server.port, "none")
+        self.assertIn("4.04", done.stderr)
+
+
+class Lossy(Base):
+    """Runs in a network of its own that loses datagrams, each by itself: without offload."""
+
+    def test_all_get_there(self):
+        with coapkit.start_coapd("--stats", 0, "--block", 256, listen="0.0.0.0:0") as server:
+            for where in ("time", "async?1", "f"):
+                with self.subTest(where=where):
+                    self.check_own(server, where)
+            if find(CLIENT):
+                def at(where):
+                    return coapkit.uri(HOST, server.port, where)
+                self.expect(TIME, "-m", "get", at("time"))
+                self.expect("", "-m", "put", "-f", self.file, at("g"), tries=LOST_TRIES)
+                self.expect(re.escape(self.text), "-m", "get", at("g"), tries=LOST_TRIES)
+            self.assertEqual(server.stop(), 0)
+            found = coapkit.counters(server)
+            rules = run_words(["nft", "list", "ruleset"]).stdout
+            lost = int(re.search(r"counter packets (\d+)", rules).group(1))
+            print("lost:", lost, found)
+            self.assertGreater(lost, 0)
+
+    def check_own(self, server, where):
+        if where == "f":
+            done = coapkit.run_coap("put", HOST, server.port, where, "--file", self.file)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = coapkit.run_coap("get", HOST, server.port, where)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        if where == "f":
+            self.assertEqual(done.stdout, self.text)
+
+
+class Group(Base):
+    """Runs in a network of its own, where there is a route for groups."""
+
+    def test_group(self):
+        with coapkit.start_coapd("--group", GROUP, "--leisure-ms", 300, "--stats", 0,
+                                 listen="0.0.0.0:0") as server:
+            done = coapkit.run_coap("get", GROUP, server.port, "time", "--non", "--timeout-ms",
+                                    2000)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, TIME)
+            self.assertIn("from 10.9.9.1:", done.stderr)  # not from the group
+            done = coapkit.run_coap("get", GROUP, server.port, ".well-known/core", "--non",
+                                    "--timeout-ms", 1000)
+            self.assertIn("</time>", done.stdout, done.stderr)  # behind an Echo
+            done = coapkit.run_coap("get", GROUP, server.port, "none", "--non", "--timeout-ms",
+                                    600)
+            self.assertEqual((done.returncode, done.stderr), (1, ""))  # no errors
+            if find(CLIENT):
+                self.expect(TIME, "-m", "get", "-N", "-B", 3,
+                            coapkit.uri(GROUP, server.port, "time"))
+            self.assertEqual(server.stop(), 0)
+        if find(SERVER):
+            with OtherServer(self, "-g", GROUP, host="10.9.9.1") as other:
+                done = coapkit.run_coap("get", GROUP, other.port, "time", "--non", "--timeout-ms",
+                                        5500)  # its leisure
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Network(Base):
+    def run_inside(self, setup, case):
+        """Runs a case of this file in a network namespace of its own."""
+        script = f'ip link set lo up && {setup} && exec "$@"'
+        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
+        probe = run_words([*words, "true"])
+        if probe.returncode != 0:
+            self.skipTest(f"no such network namespace: {probe.stderr.strip()[:200]}")
+        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE, case],
+                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    @programs.unless_windows("a network namespace of the test's own")
+    @need("nft", "nftables")
+    @need("unshare", "util-linux")
+    def test_over_a_path_that_loses(self):
+        self.run_inside('nft add table inet t && '
+                        'nft "add chain inet t in { type filter hook input priority 0; }" && '
+                        f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
+                        f'{LOST_PERCENT} counter drop', "Lossy")
+
+    @programs.unless_windows("a network namespace of the test's own")
+    @need("unshare", "util-linux")
+    def test_to_a_group(self):
+        self.run_inside("ip link add d0 type veth peer name d1 && ip link set d1 up && ip addr add 10.9.9.1/24 dev d0 && "
+                        "ip link set d0 up multicast on && ip route add 224.0.0.0/4 dev d0",
+                        "Group")
+
+    @need("tshark", "tshark")
+    @need("tcpdump", "tcpdump")
+    def test_tshark_finds_nothing_malformed(self):
+        file = os.path.join(self.here, "capture.pcap")
+        with coapkit.start_coapd(listen=f"{NAMED_HOST}:0") as server:
+            self.capture(file, server)
+            self.assertEqual(server.stop(), 0)
+        # Options that are younger than tshark 4.0 are all that it does not like.
+        lines = self.read_capture(file, server, "_ws.malformed", "-T", "fields", "-e",
+                                  "_ws.expert.message")
+        self.assertLessEqual(set(",".join(lines).split(",")) - {""},
+                             {f"Invalid Option Number {n}" for n in (252, 258, 292, 2049)})
+        self.assertEqual(self.read_capture(file, server, "!coap && !icmp"), [])
+        for kind in range(4):
+            self.assertNotEqual(self.read_capture(file, server, f"coap.type == {kind}"), [])
+        for wanted in ("coap.opt.block_number", "coap.opt.observe", "coap.opt.etag"):
+            self.assertNotEqual(self.read_capture(file, server, wanted), [], wanted)
+
+    def capture(self, file, server):
+        """Asks in every way, and captures what goes over the wire meanwhile."""
+        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
+                   "host", NAMED_HOST]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
+            line = capture.stderr.readline()
+            while line and "listening on" not in line:
+                if "permission" in line.lower():
+                    capture.kill()
+                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
+                line = capture.stderr.readline()
+            for words in (["get", "time"], ["get", "time", "--non"], ["get", "large"],
+                          ["get", "time", "--observe", 2], ["put", "f", "--file", self.file],
+                          ["get", "f", "--block", 64], ["post", "button"], ["get", "async?2"],
+                          ["get", "none"], ["ping", ""], ["get", ".well-known/core?rt=*"],
+                          ["put", "g", "--data", "x", "--no-response", 2, "--timeout-ms", 100],
+                          ["delete", "f"], ["get", "time", "--option", "2049,critical"]):
+                coapkit.run_coap(words[0], NAMED_HOST, server.port, *words[1:])
+            capture.send_signal(signal.SIGINT)
+            capture.wait(timeout=programs.RUN_SECONDS_MAX)
+
+    def read_capture(self, file, server, wanted, *options):
+        """The packets of a capture that a display filter finds, one line each."""
+        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},coap", "-Y",
+                          wanted, *options], self.here)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    if INSIDE in sys.argv:
+        sys.argv.remove(INSIDE)
+    else:
+        del Lossy, Group
+    programs.main()
