@@ -255,9 +255,9 @@ class Network(Base):
     @programs.unless_windows("a network namespace of the test's own")
     @need("unshare", "util-linux")
     def test_to_a_group(self):
-        self.run_inside("ip link add d0 type veth peer name d1 && ip link set d1 up && ip addr add 10.9.9.1/24 dev d0 && "
-                        "ip link set d0 up multicast on && ip route add 224.0.0.0/4 dev d0",
-                        "Group")
+        self.run_inside("ip link add d0 type veth peer name d1 && ip link set d1 up && "
+                        "ip addr add 10.9.9.1/24 dev d0 && ip link set d0 up && "
+                        "ip route add 224.0.0.0/4 dev d0", "Group")
 
     @need("tshark", "tshark")
     @need("tcpdump", "tcpdump")
