@@ -40,6 +40,7 @@ static int bio_write(BIO *bio, const char *data, int bytes)
         .buf_count = 1,
         .control = ki_dtls_conn_control(conn, &control),
     };
+    conn->tx_count++;
     const kirim_err err = kirim_layer_send(conn->layer, &msg);
     if (err < 0) {
         conn->tx_err = err;

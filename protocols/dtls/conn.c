@@ -323,21 +323,49 @@ void ki_dtls_conn_begin(struct ki_dtls_conn *c, const struct ki_dtls_record *hel
     advance(c);
 }
 
+/* Nonce and tag of a suite, which every record has. OpenSSL 3.0 ends an association for good when
+ * somebody sends it a record that is too short for them. */
+static size_t sealed_bytes_min(const struct ki_dtls_conn *c)
+{
+    enum { NONCE_BYTES = 8, TAG_BYTES = 16, SHORT_TAG_BYTES = 8 };
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(c->ssl);
+    if (cipher == NULL) {
+        cipher = SSL_get_current_cipher(c->ssl);
+    }
+    if (cipher != NULL && SSL_CIPHER_get_cipher_nid(cipher) == NID_chacha20_poly1305) {
+        return TAG_BYTES;
+    }
+    switch (cipher != NULL ? SSL_CIPHER_get_protocol_id(cipher) : 0) {
+    case TLS1_CK_PSK_WITH_AES_128_CCM_8 & 0xffff:
+    case TLS1_CK_PSK_WITH_AES_256_CCM_8 & 0xffff:
+    case TLS1_CK_DHE_PSK_WITH_AES_128_CCM_8 & 0xffff:
+    case TLS1_CK_DHE_PSK_WITH_AES_256_CCM_8 & 0xffff:
+    case TLS1_CK_ECDHE_ECDSA_WITH_AES_128_CCM_8 & 0xffff:
+    case TLS1_CK_ECDHE_ECDSA_WITH_AES_256_CCM_8 & 0xffff:
+    case TLS1_CK_RSA_WITH_AES_128_CCM_8 & 0xffff:
+    case TLS1_CK_RSA_WITH_AES_256_CCM_8 & 0xffff:
+    case TLS1_CK_DHE_RSA_WITH_AES_128_CCM_8 & 0xffff:
+    case TLS1_CK_DHE_RSA_WITH_AES_256_CCM_8 & 0xffff:
+        return NONCE_BYTES + SHORT_TAG_BYTES;
+    default:
+        return NONCE_BYTES + TAG_BYTES;
+    }
+}
+
 /* Whether an encrypted record would have to wait in OpenSSL's memory, and too many do. */
-static bool is_too_early(struct ki_dtls_conn *c, const struct ki_dtls_record *record)
+static bool is_too_early(struct ki_dtls_conn *c)
 {
     const OSSL_HANDSHAKE_STATE state = SSL_get_state(c->ssl);
-    if (record->epoch == 0 || state == TLS_ST_SR_CHANGE || state == TLS_ST_CR_CHANGE) {
+    if (c->state != KI_DTLS_HANDSHAKING || state == TLS_ST_SR_CHANGE || state == TLS_ST_CR_CHANGE) {
         return false;
     }
     return c->early_count++ >= KI_DTLS_EARLY_MAX;
 }
 
-void ki_dtls_conn_feed(struct ki_dtls_conn *c, const struct ki_dtls_record *record)
+bool ki_dtls_conn_feed(struct ki_dtls_conn *c, const struct ki_dtls_record *record)
 {
-    if (c->state == KI_DTLS_HANDSHAKING && is_too_early(c, record)) {
-        c->dtls->stats.rx_discarded++;
-        return;
+    if (record->epoch != 0 && (record->body_bytes < sealed_bytes_min(c) || is_too_early(c))) {
+        return false;
     }
     c->rx = record->data;
     c->rx_bytes = record->bytes;
@@ -345,6 +373,7 @@ void ki_dtls_conn_feed(struct ki_dtls_conn *c, const struct ki_dtls_record *reco
         advance(c);
         c->rx = NULL;
     }
+    return true;
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */

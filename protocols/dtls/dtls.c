@@ -71,14 +71,19 @@ static bool read_all(struct ki_dtls_conn *conn, struct ki_dtls_up *up)
     }
 }
 
-/* Gives a record to the live association. Returns whether it was known to be authentic. */
+/* Gives a record to the live association. Returns whether it was authentic, as far as can be seen:
+ * it brought something, or was answered, as the end of a handshake is that comes once more. */
 static bool feed_live(struct ki_dtls_conn *live, const struct ki_dtls_record *record,
                       struct ki_dtls_up *up)
 {
     const uint32_t alerts = live->alert_count;
-    ki_dtls_conn_feed(live, record);
-    const bool has_read = read_all(live, up);
-    return has_read || live->alert_count != alerts || record->type == KI_DTLS_HANDSHAKE;
+    const uint32_t sent = live->tx_count;
+    if (!ki_dtls_conn_feed(live, record)) {
+        return false;
+    }
+    const bool is_answered =
+        read_all(live, up) || (record->type == KI_DTLS_HANDSHAKE && live->tx_count != sent);
+    return is_answered || live->alert_count != alerts;
 }
 
 /* ---- hellos ---------------------------------------------------------------------------------- */
@@ -171,16 +176,14 @@ static void take_encrypted(struct ki_dtls_layer *s, const struct ki_dtls_record 
                            struct ki_dtls_up *up)
 {
     if (is_in(s->live, KI_DTLS_HANDSHAKING)) {
-        ki_dtls_conn_feed(s->live, record);
+        s->dtls->stats.rx_discarded += !ki_dtls_conn_feed(s->live, record);
         (void)read_all(s->live, up); /* what has waited for the end of the handshake */
         return;
     }
     const bool is_known = is_in(s->live, KI_DTLS_ESTABLISHED) && feed_live(s->live, record, up);
-    if (is_in(s->next, KI_DTLS_HANDSHAKING)) {
-        ki_dtls_conn_feed(s->next, record);
-    } else if (!is_known) {
-        s->dtls->stats.rx_discarded++;
-    }
+    const bool is_for_next =
+        !is_known && is_in(s->next, KI_DTLS_HANDSHAKING) && ki_dtls_conn_feed(s->next, record);
+    s->dtls->stats.rx_discarded += !is_known && !is_for_next;
 }
 
 static void take_record(struct kirim_layer *layer, const struct kirim_datagram *datagram,
@@ -200,7 +203,7 @@ static void take_record(struct kirim_layer *layer, const struct kirim_datagram *
         s->dtls->stats.rx_malformed++; /* what anybody can forge is over */
         return;
     }
-    ki_dtls_conn_feed(conn, record);
+    (void)ki_dtls_conn_feed(conn, record);
     if (conn == s->live) {
         (void)read_all(conn, up);
     }

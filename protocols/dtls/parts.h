@@ -79,6 +79,7 @@ struct ki_dtls_conn {
     kirim_err tx_err;                       /* what the layer below said of it */
     uint32_t early_count;
     uint32_t alert_count; /* received */
+    uint32_t tx_count;    /* datagrams sent */
     struct kirim_timer retransmit, limit;
     struct ki_dtls_conn *older, *younger; /* half-open */
     bool is_half_open;
@@ -137,8 +138,9 @@ void ki_dtls_conn_end(struct ki_dtls_conn *conn, kirim_err why);
 /* Begins a client's handshake, or a server's with the hello that brought a good cookie. */
 void ki_dtls_conn_begin(struct ki_dtls_conn *conn, const struct ki_dtls_record *hello);
 
-/* Gives a record to an association: a handshake goes on with it, else it is to be read. */
-void ki_dtls_conn_feed(struct ki_dtls_conn *conn, const struct ki_dtls_record *record);
+/* Gives a record to an association: a handshake goes on with it, else it is to be read. False: it
+ * is none that the peer can have sent, or one too many. */
+bool ki_dtls_conn_feed(struct ki_dtls_conn *conn, const struct ki_dtls_record *record);
 
 /* What OpenSSL has to hand up: bytes at `out`, of which `room` are enough for any record. 0:
  * nothing more, or the state has changed. */
