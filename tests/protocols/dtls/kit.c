@@ -147,6 +147,7 @@ static void top_ready(struct kirim_layer *layer)
 {
     struct kit_client *const c = client_of(layer);
     c->ready_count++;
+    (void)kirim_dtls_session(c->dtls, c->session, sizeof c->session, &c->session_bytes);
     if (c->to_send > 0) {
         say_next(c);
     }

@@ -49,8 +49,10 @@ struct kit_client {
     size_t last_bytes;
     size_t to_send; /* messages that it sends, one behind the answer of the other */
     size_t message_bytes;
-    struct kirim_timer again; /* an answer is missing */
-    bool is_draining_after;   /* close in order when all were answered */
+    struct kirim_timer again;          /* an answer is missing */
+    uint8_t session[KIT_DATAGRAM_MAX]; /* to be resumed, taken when it was ready */
+    size_t session_bytes;
+    bool is_draining_after; /* close in order when all were answered */
 };
 
 struct kit_world {
