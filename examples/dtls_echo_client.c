@@ -102,6 +102,7 @@ static void take_answer(struct client *c, const struct kirim_datagram *d)
 {
     if (c->p->text != NULL) {
         (void)fwrite(d->data, 1, d->bytes, stdout);
+        (void)fflush(stdout);
         return;
     }
     fill(c, c->sent - 1);

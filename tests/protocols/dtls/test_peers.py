@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""dtls_echo with programs that are not ours, over a path that is whole and one that loses, and
+seen by one that reads what is on the wire.
+
+Debian packages: openssl, gnutls-bin; nftables, tcpdump, tshark.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import dtlskit
+import programs
+
+LOST_PERCENT = 7
+NAMED_HOST = "127.0.0.9"  # who else sends to it?
+INSIDE = "--inside"
+SHORT_PATH = "500"
+
+
+def find(program):
+    """Where a program is; some are not in the PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def need(program, package):
+    return unittest.skipIf(find(program) is None,
+                           f"{program} is missing: install the package {package}")
+
+
+def run_words(words, place, **options):
+    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=programs.RUN_SECONDS_MAX, **options)
+
+
+@unittest.skipUnless(dtlskit.HAS_PROGRAM, "dtls_echo is missing: built without OpenSSL")
+@unittest.skipUnless(dtlskit.OPENSSL, "openssl is missing: install the package openssl")
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.place = cls.directory.name
+        dtlskit.make_certificates(cls.place)
+
+    def file(self, name):
+        return dtlskit.path(self.place, name)
+
+    def talk(self, words, text="hello from afar", says=()):
+        """A client of others': sends a line, sees it come back, ends. Returns what it printed."""
+        with programs.Program(find(words[0]), *words[1:], stdin=subprocess.PIPE) as client:
+            # What is typed before the handshake is done waits in the pipe.
+            client.process.stdin.write(text.encode() + b"\n")
+            client.process.stdin.flush()
+            client.wait_for("out", "^" + re.escape(text), programs.RUN_SECONDS_MAX)
+            client.process.stdin.close()
+            client.wait_end()
+            printed = client.texts["out"] + client.texts["err"]
+            for word in says:
+                self.assertRegex(printed, f"(?m){word}")
+            return printed
+
+    def openssl_client(self, server, *words, trust=True):
+        believed = ("-CAfile", self.file("ca.pem"), "-verify_return_error") if trust else ()
+        return ["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{server.port}",
+                "-timeout", *believed, *words]
+
+    def gnutls_client(self, server, *words):
+        return ["gnutls-cli", "--udp", "--x509cafile", self.file("ca.pem"), *words, "--port",
+                str(server.port), "localhost"]
+
+
+KEY_WORDS = ("-psk", dtlskit.KEY, "-psk_identity", dtlskit.IDENTITY, "-cipher", "PSK")
+# gnutls-cli 3.7 says nothing more behind a handshake with ECDHE-PSK, whoever the server is.
+GNUTLS_KEYS = ("--priority", "NORMAL:-KX-ALL:+PSK", "--pskusername", dtlskit.IDENTITY,
+               "--pskkey", dtlskit.KEY)
+
+
+class Clients(Base):
+    def start(self, *arguments):
+        return dtlskit.start_server(self.place, *arguments)
+
+    def check_end(self, server, count):
+        self.assertEqual(server.stop(), 0)
+        found = dtlskit.counters(server)
+        self.assertEqual((found["done"], found["failed"], found["timed_out"]), (count, 0, 0))
+        self.assertEqual((found["malformed"], found["discarded"]), (0, 0))
+
+    def test_openssl(self):
+        with self.start() as server:
+            self.talk(self.openssl_client(server), says=["Verify return code: 0"])
+            self.talk(self.openssl_client(server, "-mtu", SHORT_PATH))
+            self.talk(self.openssl_client(server, *KEY_WORDS, trust=False),
+                      says=["ECDHE-PSK-CHACHA20-POLY1305"])
+            self.check_end(server, 3)
+
+    def test_openssl_resumes(self):
+        with self.start("--mtu", 500) as server:
+            session = self.file("openssl-session")
+            self.talk(self.openssl_client(server, "-sess_out", session), says=["^New, "])
+            self.talk(self.openssl_client(server, "-mtu", SHORT_PATH, "-sess_in", session),
+                      says=["^Reused, "])
+            self.check_end(server, 2)
+
+    def test_openssl_agrees_on_names_and_profiles(self):
+        with self.start("--alpn", "echo/1", "--srtp", "SRTP_AES128_CM_SHA1_80") as server:
+            self.talk(self.openssl_client(server, "-alpn", "echo/1", "-use_srtp",
+                                          "SRTP_AES128_CM_SHA1_80"),
+                      says=["ALPN protocol: echo/1", "SRTP Extension negotiated"])
+            self.check_end(server, 1)
+
+    def test_openssl_with_a_certificate(self):
+        with self.start("--ask-cert", "--ca", self.file("ca.pem")) as server:
+            self.talk(self.openssl_client(server, "-cert", self.file("client.pem"), "-key",
+                                          self.file("client.key")))
+            self.check_end(server, 1)
+
+    def test_old_versions_are_refused(self):
+        with self.start() as server:
+            done = run_words(["openssl", "s_client", "-dtls1", "-cipher", "DEFAULT@SECLEVEL=0",
+                              "-connect", f"127.0.0.1:{server.port}"], self.place)
+            self.assertIn("alert protocol version", done.stderr + done.stdout)
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(dtlskit.counters(server)["done"], 0)
+
+    @need("gnutls-cli", "gnutls-bin")
+    def test_gnutls(self):
+        with self.start() as server:
+            self.talk(self.gnutls_client(server))
+            self.talk(self.gnutls_client(server, "--mtu", SHORT_PATH))
+            self.talk(self.gnutls_client(server, "--resume"), says=["This is a resumed session"])
+            self.check_end(server, 4)
+
+    @need("gnutls-cli", "gnutls-bin")
+    def test_gnutls_with_a_key(self):
+        with self.start() as server:
+            self.talk(self.gnutls_client(server, *GNUTLS_KEYS), says=["PSK"])
+            self.check_end(server, 1)
+
+
+class Servers(Base):
+    """Our client, and servers of others."""
+
+    def check_openssl(self, *words):
+        """s_server does not echo: what it got it prints, and what is typed it sends."""
+        port = programs.closed_port()
+        with programs.Program(dtlskit.OPENSSL, "s_server", "-dtls1_2", "-timeout", "-accept",
+                              f"127.0.0.1:{port}", "-cert", self.file("server.pem"), "-key",
+                              self.file("server.key"), "-psk", dtlskit.KEY, "-psk_identity",
+                              dtlskit.IDENTITY, *words, stdin=subprocess.PIPE) as server:
+            server.wait_for("out", "ACCEPT")
+            with programs.Program("dtls_echo", "--connect", f"127.0.0.1:{port}", "--ca",
+                                  self.file("ca.pem"), "--host", "localhost", "--text",
+                                  "over there\n", "--timeout-ms", 60000, "--mtu",
+                                  SHORT_PATH) as client:
+                server.wait_for("out", "^over there", programs.RUN_SECONDS_MAX)
+                server.process.stdin.write(b"and back\n")
+                server.process.stdin.flush()
+                client.wait_for("out", "and back", programs.RUN_SECONDS_MAX)
+                server.process.stdin.write(b"Q\n")  # it says close_notify, and ends
+                server.process.stdin.flush()
+                self.assertEqual(client.wait_end(), 0, client.texts)
+            server.process.stdin.close()
+
+    def test_openssl(self):
+        self.check_openssl("-mtu", SHORT_PATH)
+
+    def test_openssl_that_asks_for_a_cookie(self):
+        self.check_openssl("-listen", "-mtu", SHORT_PATH)
+
+    @need("gnutls-serv", "gnutls-bin")
+    def test_gnutls(self):
+        port = programs.closed_port()
+        with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
+                              "--x509certfile", self.file("server.pem"), "--x509keyfile",
+                              self.file("server.key"), "--mtu", "900",
+                              stdin=subprocess.PIPE) as server:
+            server.wait_for("err", "listening on IPv4")
+            for words in ((), ("--mtu", SHORT_PATH)):
+                done, found = dtlskit.ask(self.place, port, *words)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(found["echoed"], 10)
+            server.process.stdin.close()
+
+
+class Lossy(Base):
+    """Runs in a network of its own that loses datagrams."""
+
+    def test_every_client_gets_there(self):
+        with dtlskit.start_server(self.place, "--mtu", 500) as server:
+            for _ in range(4):
+                done, found = dtlskit.ask(self.place, server.port, "--count", 0, "--mtu", 500)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertTrue(found["open"])
+            self.check(server, self.openssl_client(server, "-mtu", SHORT_PATH, "-brief"))
+            if find("gnutls-cli"):
+                self.check(server, self.gnutls_client(server, "--mtu", SHORT_PATH))
+            self.assertEqual(server.stop(), 0)
+            print(dtlskit.counters(server))
+
+    def check(self, server, words):
+        """A line may be lost: it is the handshake that has to get there."""
+        before = server.texts["err"].count(" open ")
+        with programs.Program(find(words[0]), *words[1:], stdin=subprocess.PIPE) as client:
+            while server.texts["err"].count(" open ") == before:
+                server.wait_for("err", r"(?:.*\bopen\b(?s:.)*){%d}" % (before + 1),
+                                programs.RUN_SECONDS_MAX)
+            client.process.stdin.close()
+
+
+class Network(Base):
+    @programs.unless_windows("a network namespace of the test's own")
+    @need("nft", "nftables")
+    @need("unshare", "util-linux")
+    def test_over_a_path_that_loses(self):
+        """Runs this file once more in a network namespace where every so many are dropped."""
+        script = ('ip link set lo up && nft add table inet t && '
+                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
+                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
+                  f'{LOST_PERCENT} counter drop && exec "$@"')
+        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
+        probe = run_words([*words, "true"], self.place)
+        if probe.returncode != 0:
+            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
+        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
+                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    @need("tshark", "tshark")
+    @need("tcpdump", "tcpdump")
+    def test_tshark_finds_nothing_malformed(self):
+        file = self.file("capture.pcap")
+        with dtlskit.start_server(self.place, listen=f"{NAMED_HOST}:0") as server:
+            self.capture(file, server)
+        self.assertEqual(self.read_capture(file, server, "_ws.malformed"), [])
+        self.assertEqual(self.read_capture(file, server, "!dtls && !icmp"), [])
+        for kind in (1, 2, 3, 11, 12, 14, 16):
+            self.assertNotEqual(
+                self.read_capture(file, server, f"dtls.handshake.type == {kind}"), [], kind)
+        for kind in (20, 21, 22, 23):
+            self.assertNotEqual(
+                self.read_capture(file, server, f"dtls.record.content_type == {kind}"), [], kind)
+
+    def capture(self, file, server):
+        """Has associations of each kind, and captures what goes over the wire meanwhile."""
+        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
+                   "host", NAMED_HOST]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
+            line = capture.stderr.readline()
+            while line and "listening on" not in line:
+                if "permission" in line.lower():
+                    capture.kill()
+                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
+                line = capture.stderr.readline()
+            session = ("--session", self.file("captured"))
+            for words in (("--mtu", 300, "--size", 200), session, session, ("--host", "x.test")):
+                dtlskit.ask(self.place, server.port, *words, host=NAMED_HOST)
+            dtlskit.ask(self.place, server.port, "--psk", dtlskit.KEY, "--identity",
+                        dtlskit.IDENTITY, host=NAMED_HOST, trust=False)
+            self.assertEqual(server.stop(), 0)
+            capture.send_signal(signal.SIGINT)
+            capture.wait(timeout=programs.RUN_SECONDS_MAX)
+
+    def read_capture(self, file, server, wanted):
+        """The packets of a capture that a display filter finds, one line each."""
+        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},dtls", "-Y",
+                          wanted], self.place)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    if INSIDE in sys.argv:
+        sys.argv = [sys.argv[0], "Lossy"]
+    else:
+        del Lossy
+    programs.main()
