@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claims about channels on a simulated network: a listener and clients on hosts of their own, and
- * between them a router that gives its clients new ports and marks what it forwards. Whatever
- * happens, reliable messages arrive once, in order and unchanged, sequenced ones never go back,
- * what was begun ends, and memory is bounded.
+ * Claims about channels on a simulated network: a listener and clients on hosts of their own, links
+ * that lose, repeat, disorder, mark and cut off, and a translator that gives the clients new ports.
+ * Whatever happens, reliable messages arrive once, in order and unchanged, sequenced ones never go
+ * back, what was begun ends, and memory is bounded.
  *
  *     test_protocols_channel_world            seeds 1 .. 50
  *     test_protocols_channel_world 1000       seeds 1 .. 1000
@@ -22,8 +22,8 @@
 enum {
     SEED_COUNT = 50,
     CLIENT_MAX = 3,
-    PORTS = 4, /* of the router, towards the server */
-    PPM = 1000000,
+    STREAMS = 6, /* two of each mode; 1 and 4 carry large messages */
+    PACE_MS = 30,
     STORM_SECONDS = 1200,
     MESSAGE_MAX = 60,
     MEMORY_BYTES_MAX = 16 << 20
@@ -44,22 +44,17 @@ struct peer {
     uint64_t wanted; /* messages of each stream */
 };
 
-/* Client and server with a router between them; each of them has a clock-driven loop. */
 struct world {
-    struct kit_memory memory[4]; /* of the world, the server, the client, the router */
+    struct kit_memory memory[3]; /* of the world, the server, the clients */
     struct kirim_sim *sim;
-    struct kirim_sim_host *server_host, *client_host, *router_host;
-    struct kirim_loop *server_loop, *client_loop, *router_loop;
+    struct kirim_sim_host *server_host, *client_host;
+    struct kirim_sim_nat *nat; /* NULL: the clients are reached directly */
+    struct kirim_loop *server_loop, *client_loop;
     struct kirim_channel_listener listener;
-    struct kirim_endpoint *inside, *outside[PORTS];
-    struct kirim_addr server_addr, client_addr[CLIENT_MAX];
     struct peer client[CLIENT_MAX], server[CLIENT_MAX];
     struct kirim_timer send_timer, move_timer;
     struct test_random random;
     size_t client_count, accepted, moves_left, listener_closed;
-    uint32_t port; /* of the router, now */
-    uint32_t ce_ppm;
-    size_t large_bytes;
 };
 
 static size_t large_bytes_now; /* of the world that runs */
@@ -95,7 +90,7 @@ static void on_received(struct kirim_channel *ch, const struct kirim_channel_mes
 static void send_more(struct peer *p)
 {
     static uint8_t room[1 << 20];
-    for (uint32_t s = 0; s < 6 && p->ledger.closed == 0; s++) {
+    for (uint32_t s = 0; s < STREAMS && p->ledger.closed == 0; s++) {
         while (p->sent[s] < p->wanted) {
             const size_t bytes = length_of(s, p->sent[s]);
             kit_fill(room, s, p->sent[s], bytes);
@@ -132,7 +127,7 @@ static const struct kirim_channel_handler handler = {
     KIRIM_CHANNEL_HANDLER_INIT, on_ready, on_received, on_writable, NULL, on_closed,
 };
 
-/* Clients say who they are by the bound of their datagrams. */
+/* Clients begin one after the other. */
 static void on_accepted(struct kirim_channel_listener *l, struct kirim_channel *ch, void *user)
 {
     struct world *const w = user;
@@ -149,49 +144,6 @@ static void on_listener_closed(struct kirim_channel_listener *l, void *user)
     ck_assert_ptr_eq(l, &w->listener);
     w->listener_closed++;
 }
-
-/* ---- the router ------------------------------------------------------------------------------ */
-
-static void forward(struct world *w, struct kirim_endpoint *by, const struct kirim_datagram *d,
-                    const struct kirim_addr *to)
-{
-    const struct kirim_buf buf = { d->data, d->bytes };
-    struct kirim_control control = KIRIM_CONTROL_INIT;
-    struct kirim_msg msg = KIRIM_MSG_INIT;
-    msg.buf = &buf;
-    msg.buf_count = 1;
-    msg.peer = to;
-    control.ecn = d->ecn;
-    if (d->ecn != 0 && w->ce_ppm > 0 && test_random_below(&w->random, PPM) < w->ce_ppm) {
-        control.ecn = 3;
-    }
-    msg.control = &control;
-    (void)kirim_endpoint_send(by, &msg, 0, NULL, NULL);
-}
-
-static void inside_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
-{
-    struct world *const w = user;
-    (void)ep;
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct kirim_datagram *const d = kirim_batch_at(batch, i);
-        w->client_addr[0] = d->peer;
-        forward(w, w->outside[w->port], d, &w->server_addr);
-    }
-}
-
-static void outside_received(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
-{
-    struct world *const w = user;
-    for (size_t i = 0; i < batch->count && ep == w->outside[w->port]; i++) {
-        forward(w, w->inside, kirim_batch_at(batch, i), &w->client_addr[0]);
-    }
-}
-
-static const struct kirim_handler inside_handler = { KIRIM_HANDLER_INIT, inside_received, NULL,
-                                                     NULL, NULL };
-static const struct kirim_handler outside_handler = { KIRIM_HANDLER_INIT, outside_received, NULL,
-                                                      NULL, NULL };
 
 /* ---- worlds ---------------------------------------------------------------------------------- */
 
@@ -214,34 +166,26 @@ static struct kirim_loop *open_loop(struct kirim_sim_host *host, struct kit_memo
     return loop;
 }
 
-static struct kirim_endpoint *open_port(struct world *w, const char *local,
-                                        const struct kirim_handler *port_handler)
-{
-    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
-    struct kirim_endpoint *ep = NULL;
-    options.local = addr_of(local);
-    options.flags = KIRIM_ENDPOINT_RECEIVE_CONTROL;
-    options.handler = port_handler;
-    options.user = w;
-    ck_assert_int_eq(kirim_endpoint_open(w->router_loop, &options, &ep), KIRIM_OK);
-    return ep;
-}
-
 static void open_hosts(struct world *w)
 {
     const struct kirim_addr server = addr_of("10.0.0.1");
     const struct kirim_addr client = addr_of("10.0.0.2");
-    const struct kirim_addr router = addr_of("10.0.0.3");
     ck_assert_int_eq(kirim_sim_host_add(w->sim, "server", &server, 1, &w->server_host), KIRIM_OK);
     ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", &client, 1, &w->client_host), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "router", &router, 1, &w->router_host), KIRIM_OK);
     w->server_loop = open_loop(w->server_host, &w->memory[1]);
     w->client_loop = open_loop(w->client_host, &w->memory[2]);
-    w->router_loop = open_loop(w->router_host, &w->memory[3]);
-    w->inside = open_port(w, "10.0.0.3:9", &inside_handler);
-    for (size_t i = 0; i < PORTS; i++) {
-        w->outside[i] = open_port(w, "10.0.0.3:0", &outside_handler);
-    }
+}
+
+/* Puts the clients behind a translator. */
+static void translate(struct world *w)
+{
+    struct kirim_sim_nat_options options = KIRIM_SIM_NAT_OPTIONS_INIT;
+    const struct kirim_addr outer = addr_of("10.0.0.3");
+    options.name = "nat";
+    options.addrs = &outer;
+    options.addr_count = 1;
+    ck_assert_int_eq(kirim_sim_nat_add(w->sim, &options, &w->nat), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_nat_attach(w->nat, w->client_host), KIRIM_OK);
 }
 
 static void set_up_channel(struct kirim_channel_options *o, void *user)
@@ -252,29 +196,34 @@ static void set_up_channel(struct kirim_channel_options *o, void *user)
     o->params.stream_count = KIT_STREAMS;
 }
 
+static void listen(struct world *w, const uint8_t *reset_key)
+{
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options o = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    ep.local = addr_of("0.0.0.0:7");
+    o.endpoint = &ep;
+    set_up_channel(&o.channel, w);
+    o.user = w;
+    o.accepted = on_accepted;
+    o.closed = on_listener_closed;
+    o.reset_key = reset_key;
+    ck_assert_int_eq(kirim_channel_listen(&w->listener, w->server_loop, &o), KIRIM_OK);
+}
+
 static struct world *open_world(uint64_t seed)
 {
     static struct world world;
     struct world *const w = &world;
     struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
-    struct kirim_channel_listen_options listen = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
     memset(w, 0, sizeof *w);
     options.seed = seed;
     options.alloc = kit_alloc;
     options.alloc_user = &w->memory[0];
     w->random.state = seed;
-    w->large_bytes = large_bytes_now = 3000;
+    large_bytes_now = 3000;
     ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
     open_hosts(w);
-    w->server_addr = addr_of("10.0.0.1:7");
-    ep.local = addr_of("0.0.0.0:7");
-    listen.endpoint = &ep;
-    set_up_channel(&listen.channel, w);
-    listen.user = w;
-    listen.accepted = on_accepted;
-    listen.closed = on_listener_closed;
-    ck_assert_int_eq(kirim_channel_listen(&w->listener, w->server_loop, &listen), KIRIM_OK);
+    listen(w, NULL);
     for (size_t i = 0; i < CLIENT_MAX; i++) {
         w->client[i].world = w->server[i].world = w;
         w->client[i].other = &w->server[i];
@@ -287,7 +236,6 @@ static void close_world(struct world *w)
 {
     ck_assert_int_eq(kirim_loop_close(w->client_loop), KIRIM_OK);
     ck_assert_int_eq(kirim_loop_close(w->server_loop), KIRIM_OK);
-    ck_assert_int_eq(kirim_loop_close(w->router_loop), KIRIM_OK);
     ck_assert_int_eq(kirim_sim_close(w->sim), KIRIM_OK);
     ck_assert_uint_eq(w->listener.budget.bytes, 0);
     ck_assert_uint_eq(w->listener_closed, 1);
@@ -307,13 +255,12 @@ static void run_world(struct world *w, uint64_t ns)
     ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
 }
 
-/* A client; by way of the router, or straight. */
-static struct peer *start(struct world *w, bool is_routed)
+static struct peer *start(struct world *w)
 {
     struct peer *const p = &w->client[w->client_count++];
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_open_options o = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
-    ep.peer = is_routed ? addr_of("10.0.0.3:9") : w->server_addr;
+    ep.peer = addr_of("10.0.0.1:7");
     o.endpoint = &ep;
     set_up_channel(&o.channel, p);
     ck_assert_int_eq(kirim_channel_open(w->client_loop, &o, &p->channel), KIRIM_OK);
@@ -338,31 +285,31 @@ static void send_again(struct kirim_timer *timer)
             if (ends[e]->channel != NULL) {
                 send_more(ends[e]);
             }
-            for (uint32_t s = 0; s < 6; s++) {
+            for (uint32_t s = 0; s < STREAMS; s++) {
                 has_more = has_more || ends[e]->sent[s] < ends[e]->wanted;
             }
         }
     }
     if (has_more) {
-        (void)kirim_timer_arm_after(w->client_loop, timer, 30 * MS);
+        (void)kirim_timer_arm_after(w->client_loop, timer, PACE_MS * MS);
     }
 }
 
 static void move(struct kirim_timer *timer)
 {
     struct world *const w = timer->user;
-    w->port = (w->port + 1) % PORTS;
+    ck_assert_int_eq(kirim_sim_nat_rebind(w->nat), KIRIM_OK);
     if (--w->moves_left > 0) {
-        (void)kirim_timer_arm_after(w->router_loop, timer, SECOND);
+        (void)kirim_timer_arm_after(w->server_loop, timer, SECOND);
     }
 }
 
 static struct kirim_sim_link drawn_link(struct world *w)
 {
     struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
-    link.delay_ns = draw(w, 40) * MS;
+    link.delay_ns = draw(w, 80) * MS;
     link.jitter_ns = draw(w, 2) * draw(w, 10) * MS;
-    link.loss_ppm = draw(w, 2) * draw(w, 105000); /* two links each way: up to 20 % */
+    link.loss_ppm = draw(w, 2) * draw(w, 200001);
     link.duplicate_ppm = draw(w, 2) * draw(w, 50000);
     link.reorder_ppm = draw(w, 2) * draw(w, 50000);
     link.reorder_ns = draw(w, 30) * MS;
@@ -370,12 +317,22 @@ static struct kirim_sim_link drawn_link(struct world *w)
         link.mtu = 1228 + draw(w, 300);
         link.mtu_action = draw(w, 2) == 0 ? KIRIM_SIM_MTU_BLACK_HOLE : KIRIM_SIM_MTU_REPORT;
     }
+    if (draw(w, 4) == 0) {
+        link.burst_ppm = draw(w, 10000);
+        link.burst_end_ppm = 100000;
+        link.burst_loss_ppm = 800000;
+    }
+    if (draw(w, 3) == 0) {
+        link.rate_bps = 1000000 + draw(w, 20) * 1000000;
+        link.queue_bytes = 20000 + draw(w, 50000);
+        link.mark_bytes = draw(w, 2) * 15000;
+    }
     return link;
 }
 
 static void check_peer(const struct peer *p)
 {
-    for (uint32_t s = 0; s < 6; s++) {
+    for (uint32_t s = 0; s < STREAMS; s++) {
         if (mode_of(s) != KIRIM_CHANNEL_SEQUENCED) {
             ck_assert_uint_eq(p->ledger.count[s], p->other->wanted);
         }
@@ -385,7 +342,7 @@ static void check_peer(const struct peer *p)
 
 static bool is_complete(const struct peer *p)
 {
-    for (uint32_t s = 0; s < 6; s++) {
+    for (uint32_t s = 0; s < STREAMS; s++) {
         if (mode_of(s) != KIRIM_CHANNEL_SEQUENCED && p->ledger.count[s] < p->other->wanted) {
             return false;
         }
@@ -393,39 +350,31 @@ static bool is_complete(const struct peer *p)
     return true;
 }
 
-static uint64_t storm(uint64_t seed)
+/* Begins a client; over a quiet network if the storm did not let its handshake through. */
+static void begin(struct world *w, size_t index, const struct kirim_sim_link *link)
 {
-    struct world *const w = open_world(seed);
-    const size_t count = 1 + draw(w, CLIENT_MAX);
-    struct kirim_sim_link link = drawn_link(w);
-    w->large_bytes = large_bytes_now = 1 + draw(w, 2) * 20000 + draw(w, 6000);
-    w->ce_ppm = draw(w, 2) * draw(w, 30000);
-    set_links(w, &link);
-    for (size_t i = 0; i < count; i++) {
-        struct peer *const p = start(w, i == 0);
-        p->wanted = draw(w, MESSAGE_MAX);
-        p->other->wanted = draw(w, MESSAGE_MAX);
-        send_more(p);
-        run_world(w, 10 * SECOND); /* so that the server knows who is who */
-        if (w->accepted <= i) {    /* a handshake that was lost to the storm */
-            ck_assert_uint_eq(p->ledger.closed, 1);
-            ck_assert_int_eq(p->ledger.end.err, KIRIM_ETIMEDOUT);
-            set_links(w, &(struct kirim_sim_link)KIRIM_SIM_LINK_INIT);
-            w->client_count--;
-            memset(&p->ledger, 0, sizeof p->ledger);
-            memset(p->sent, 0, sizeof p->sent);
-            (void)start(w, i == 0);
-            run_world(w, SECOND);
-            set_links(w, &link);
-        }
+    const struct kirim_sim_link quiet = KIRIM_SIM_LINK_INIT;
+    struct peer *p = start(w);
+    p->wanted = draw(w, MESSAGE_MAX);
+    p->other->wanted = draw(w, MESSAGE_MAX);
+    send_more(p);
+    run_world(w, 11 * SECOND); /* so that it is known which end is whose */
+    if (w->accepted <= index) {
+        ck_assert_uint_eq(p->ledger.closed, 1);
+        ck_assert_int_eq(p->ledger.end.err, KIRIM_ETIMEDOUT);
+        memset(&p->ledger, 0, sizeof p->ledger);
+        memset(p->sent, 0, sizeof p->sent);
+        set_links(w, &quiet);
+        w->client_count--;
+        p = start(w);
+        run_world(w, SECOND);
+        set_links(w, link);
     }
-    w->send_timer = (struct kirim_timer)KIRIM_TIMER_INIT(send_again, w);
-    (void)kirim_timer_arm_after(w->client_loop, &w->send_timer, 0);
-    w->moves_left = draw(w, 3);
-    w->move_timer = (struct kirim_timer)KIRIM_TIMER_INIT(move, w);
-    if (w->moves_left > 0) {
-        (void)kirim_timer_arm_after(w->router_loop, &w->move_timer, draw(w, 500) * MS);
-    }
+}
+
+/* Waits until all that was promised is there. */
+static void await_all(struct world *w, size_t count)
+{
     const uint64_t limit_ns = kirim_sim_now(w->sim) + STORM_SECONDS * SECOND;
     bool is_over = false;
     while (!is_over && kirim_sim_now(w->sim) < limit_ns) {
@@ -438,6 +387,31 @@ static uint64_t storm(uint64_t seed)
     for (size_t i = 0; i < count; i++) {
         check_peer(&w->client[i]);
         check_peer(&w->server[i]);
+    }
+}
+
+static uint64_t storm(uint64_t seed)
+{
+    struct world *const w = open_world(seed);
+    const size_t count = 1 + draw(w, CLIENT_MAX);
+    const struct kirim_sim_link link = drawn_link(w);
+    large_bytes_now = 1 + draw(w, 2) * 20000 + draw(w, 6000);
+    set_links(w, &link);
+    if (draw(w, 2) == 0) {
+        translate(w);
+        w->moves_left = draw(w, 3);
+    }
+    for (size_t i = 0; i < count; i++) {
+        begin(w, i, &link);
+    }
+    w->send_timer = (struct kirim_timer)KIRIM_TIMER_INIT(send_again, w);
+    (void)kirim_timer_arm_after(w->client_loop, &w->send_timer, 0);
+    w->move_timer = (struct kirim_timer)KIRIM_TIMER_INIT(move, w);
+    if (w->moves_left > 0) {
+        (void)kirim_timer_arm_after(w->server_loop, &w->move_timer, draw(w, 500) * MS);
+    }
+    await_all(w, count);
+    for (size_t i = 0; i < count; i++) {
         if (w->client[i].channel != NULL) {
             (void)kirim_channel_finish(w->client[i].channel);
         }
@@ -471,11 +445,12 @@ START_TEST(channel_follows_a_client_behind_a_new_port)
 {
     struct world *const w = open_world(7);
     struct kirim_channel_stats stats;
-    struct peer *const p = start(w, true);
+    translate(w);
+    struct peer *const p = start(w);
     p->wanted = 10;
     send_more(p);
     run_world(w, SECOND);
-    w->port = 1;
+    ck_assert_int_eq(kirim_sim_nat_rebind(w->nat), KIRIM_OK);
     p->wanted = 20;
     send_more(p);
     run_world(w, SECOND);
@@ -494,14 +469,85 @@ START_TEST(channel_follows_a_client_behind_a_new_port)
 }
 END_TEST
 
+START_TEST(server_that_restarts_says_so)
+{
+    static const uint8_t key[KIRIM_SIPHASH_KEY_BYTES] = "the same always";
+    struct world *const w = open_world(8);
+    ck_assert_int_eq(kirim_loop_close(w->server_loop), KIRIM_OK);
+    w->server_loop = open_loop(w->server_host, &w->memory[1]);
+    listen(w, key);
+    struct peer *const p = start(w);
+    run_world(w, SECOND);
+    ck_assert_uint_eq(p->ledger.ready, 1);
+    ck_assert_int_eq(kirim_sim_host_crash(w->server_host), KIRIM_OK);
+    ck_assert_int_eq(kirim_loop_close(w->server_loop), KIRIM_OK);
+    w->server_loop = open_loop(w->server_host, &w->memory[1]);
+    listen(w, key);
+    p->wanted = 1;
+    send_more(p);
+    run_world(w, SECOND);
+    ck_assert_uint_eq(p->ledger.closed, 1);
+    ck_assert_int_eq(p->ledger.end.err, KIRIM_ECONNRESET);
+    w->listener_closed = 0;
+    close_world(w);
+}
+END_TEST
+
+START_TEST(marks_slow_a_sender_down_and_nothing_is_lost)
+{
+    struct world *const w = open_world(9);
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_channel_stats stats;
+    link.delay_ns = 10 * MS;
+    link.rate_bps = 10000000;
+    link.mark_bytes = 30000;
+    set_links(w, &link);
+    large_bytes_now = 60000;
+    struct peer *const p = start(w);
+    p->wanted = 60;
+    send_more(p);
+    run_world(w, 20 * SECOND);
+    ck_assert(is_complete(p->other));
+    kirim_channel_read_stats(p->channel, &stats);
+    ck_assert_uint_gt(stats.congestion_ce, 0);
+    ck_assert_uint_eq(stats.tx_lost, 0);
+    ck_assert_uint_eq(stats.ecn_failed, 0);
+    close_world(w);
+}
+END_TEST
+
+START_TEST(partition_that_heals_is_survived)
+{
+    struct world *const w = open_world(10);
+    struct kirim_sim_host *const side[] = { w->client_host };
+    uint32_t partition = 0;
+    large_bytes_now = 60000;
+    struct peer *const p = start(w);
+    p->wanted = 60;
+    send_more(p);
+    run_world(w, 2 * MS);
+    ck_assert_int_eq(
+        kirim_sim_partition(w->sim, side, 1, kirim_sim_now(w->sim) + 20 * SECOND, &partition),
+        KIRIM_OK);
+    run_world(w, 19 * SECOND);
+    ck_assert(!is_complete(p->other));
+    run_world(w, 40 * SECOND);
+    ck_assert(is_complete(p->other));
+    close_world(w);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
-    const struct kit_claim few[] = {
-        { storms_end_with_every_message_once, argc > 1 ? atoi(argv[1]) : SEED_COUNT },
-        { channel_follows_a_client_behind_a_new_port, 0 },
-        { NULL, 0 },
-    };
     seed_count = argc > 1 ? strtoull(argv[1], NULL, 10) : SEED_COUNT;
     first_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    return kit_main("protocols/channel world", few);
+    const struct kit_claim claims[] = {
+        { storms_end_with_every_message_once, (int)seed_count },
+        { channel_follows_a_client_behind_a_new_port, 0 },
+        { server_that_restarts_says_so, 0 },
+        { marks_slow_a_sender_down_and_nothing_is_lost, 0 },
+        { partition_that_heals_is_survived, 0 },
+        { NULL, 0 },
+    };
+    return kit_main("protocols/channel world", claims);
 }
