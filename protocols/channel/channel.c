@@ -73,6 +73,7 @@ static kirim_err init(struct kirim_channel *ch, uint64_t now_ns)
     }
     ki_channel_acks_init(&ch->acks);
     ch->in_limit = own->window_bytes;
+    ch->refused_ns = KIRIM_NEVER;
     ch->idle_ns = ch->handshake_ns = ch->hello_ns = ch->pace_ns = ch->close_ns = KIRIM_NEVER;
     ki_channel_path_search(ch, now_ns);
     ki_channel_congestion_init(ch, now_ns);

@@ -11,6 +11,9 @@
 /* ACKs of the first packets are not delayed: the peer has no round-trip time yet. */
 enum { PROMPT_PACKETS = 4 };
 
+/* Without a message handed over for so long, since one found no room, there will be none. */
+static const uint64_t REFUSED_NS_MAX = UINT64_C(10000000000);
+
 /* A frame that needs no live connection is CLOSE alone. */
 static kirim_err take_frame(struct kirim_channel *ch, const struct kirim_channel_frame *f,
                             const struct kirim_channel_arrival *arrival, uint64_t now_ns)
@@ -47,24 +50,30 @@ static kirim_err take_frame(struct kirim_channel *ch, const struct kirim_channel
     return KIRIM_OK;
 }
 
-/* Works through the frames of a packet. KIRIM_OK: it counts as arrived. */
+/* Works through the frames of a packet. KIRIM_OK: it counts as arrived. KIRIM_ENOMEM: something in
+ * it found no room; the rest was done, so that what is under way can end and make some. */
 static kirim_err take_frames(struct kirim_channel *ch, struct kirim_channel_span rest,
                              const struct kirim_channel_arrival *arrival, bool *is_eliciting,
                              uint64_t now_ns)
 {
     struct kirim_channel_frame f;
     kirim_err err = rest.bytes > 0 ? KIRIM_OK : KIRIM_EINVAL;
+    bool has_refused = false;
     while (err == KIRIM_OK && rest.bytes > 0 && ki_channel_is_live(ch)) {
         err = kirim_channel_frame_read(&rest, &f);
         if (err == KIRIM_OK) {
             *is_eliciting = *is_eliciting || kirim_channel_frame_is_eliciting(f.type);
             err = take_frame(ch, &f, arrival, now_ns);
         }
+        if (err == KIRIM_ENOMEM) {
+            has_refused = true;
+            err = KIRIM_OK;
+        }
     }
     if (err == KIRIM_EINVAL) {
         ki_channel_fail(ch, KIRIM_CHANNEL_CODE_PROTOCOL, "a packet that cannot be read");
     }
-    return err;
+    return err == KIRIM_OK && has_refused ? KIRIM_ENOMEM : err;
 }
 
 /* A closing or draining connection looks for CLOSE alone. */
@@ -97,6 +106,19 @@ static void tell_ready(struct kirim_channel *ch, uint64_t now_ns)
     }
 }
 
+/* A packet for which there was no room counts as lost; but the peer shall know that somebody is
+ * here. What is refused may be the peer's own doing, who has begun too much at a time: that ends.
+ */
+static void refuse(struct kirim_channel *ch, uint64_t now_ns)
+{
+    ch->stats.rx_refused++;
+    ch->acks.deadline_ns = now_ns;
+    ch->refused_ns = ch->refused_ns < now_ns ? ch->refused_ns : now_ns;
+    if (now_ns - ch->refused_ns >= REFUSED_NS_MAX) {
+        ki_channel_fail(ch, KIRIM_CHANNEL_CODE_INTERNAL, "no room for messages");
+    }
+}
+
 /* A packet of this connection that was not seen before. */
 static void take_packet(struct kirim_channel *ch, const struct kirim_channel_packet *p,
                         const struct kirim_channel_arrival *arrival, uint64_t now_ns)
@@ -110,18 +132,19 @@ static void take_packet(struct kirim_channel *ch, const struct kirim_channel_pac
     if (ch->is_server && p->kind == KIRIM_CHANNEL_DATA) {
         ki_channel_path_arrived(ch, arrival, is_highest, now_ns);
     }
-    if (take_frames(ch, p->rest, arrival, &is_eliciting, now_ns) == KIRIM_ENOMEM) {
-        ch->stats.rx_refused++;
-        return; /* as if it had been lost */
+    const kirim_err err = take_frames(ch, p->rest, arrival, &is_eliciting, now_ns);
+    ch->idle_ns = now_ns + ch->peer_params.idle_ms * KI_CHANNEL_NS_PER_MS;
+    if (ch->options.keepalive_ns > 0) {
+        kirim_keepalive_heard(&ch->keepalive, now_ns);
+    }
+    if (err == KIRIM_ENOMEM) {
+        refuse(ch, now_ns);
+        return;
     }
     ch->stats.rx_packets++;
     ch->stats.rx_bytes += arrival->bytes;
     ch->stats.rx_ce += arrival->ecn == 3 ? 1 : 0;
     ki_channel_acks_note(&ch->acks, p->number, is_eliciting, arrival->ecn, delay_ns, now_ns);
-    ch->idle_ns = now_ns + ch->peer_params.idle_ms * KI_CHANNEL_NS_PER_MS;
-    if (ch->options.keepalive_ns > 0) {
-        kirim_keepalive_heard(&ch->keepalive, now_ns);
-    }
 }
 
 /* Whether a packet is one of this connection, as far as its fixed part says. */

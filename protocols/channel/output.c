@@ -106,6 +106,7 @@ static void pack_ack(struct kirim_channel *ch, struct ki_channel_packing *pk, ui
     size_t bytes = 0;
     for (size_t most = KIRIM_CHANNEL_RANGES_MAX; bytes == 0 && most > 0; most /= 2) {
         if (!ki_channel_acks_fill(&ch->acks, most, &f, now_ns)) {
+            ki_channel_acks_sent(&ch->acks); /* nothing has come that counts */
             return;
         }
         bytes = kirim_channel_frame_write(&f, pk->w.data + pk->w.at, room);
@@ -132,6 +133,21 @@ static void pack_ping(struct kirim_channel *ch, struct ki_channel_packing *pk)
     ch->owes_ping = false;
 }
 
+/* What asks for an acknowledgement. */
+static void pack_eliciting(struct kirim_channel *ch, struct ki_channel_packing *pk)
+{
+    struct ki_channel_recovery *const r = &ch->recovery;
+    const bool is_alone = r->owes_lone_ping && r->probe_count <= 1;
+    if (!is_alone) {
+        ki_channel_receive_pack(ch, pk);
+        ki_channel_send_pack(ch, pk);
+    }
+    if (ch->owes_ping || r->owes_lone_ping) {
+        r->owes_lone_ping = r->owes_lone_ping && !is_alone && pk->is_eliciting;
+        pack_ping(ch, pk);
+    }
+}
+
 static void drop_records(struct kirim_channel *ch, struct ki_channel_packing *pk)
 {
     while (pk->records != NULL) {
@@ -144,7 +160,8 @@ static void drop_records(struct kirim_channel *ch, struct ki_channel_packing *pk
 /* Whether something waits that asks for an acknowledgement. */
 static bool has_more(const struct kirim_channel *ch)
 {
-    return ch->owes_ping || ki_channel_receive_has(ch) || ki_channel_send_has(ch);
+    return ch->owes_ping || ch->recovery.owes_lone_ping || ki_channel_receive_has(ch) ||
+           ki_channel_send_has(ch);
 }
 
 static bool write_packet(struct kirim_channel *ch, struct kirim_channel_departure *out,
@@ -177,11 +194,7 @@ static bool write_packet(struct kirim_channel *ch, struct kirim_channel_departur
         pack_ack(ch, &pk, now_ns);
     }
     if (may) {
-        ki_channel_receive_pack(ch, &pk);
-        ki_channel_send_pack(ch, &pk);
-    }
-    if (may && ch->owes_ping) {
-        pack_ping(ch, &pk);
+        pack_eliciting(ch, &pk);
     }
     if (pk.w.at == pk.head_bytes) {
         drop_records(ch, &pk);

@@ -83,6 +83,7 @@ struct ki_channel_recovery {
     uint32_t room, first, count;
     uint32_t open_count;   /* neither acknowledged nor lost */
     uint32_t probe_count;  /* packets that a probe timeout lets out */
+    bool owes_lone_ping;   /* the last of those is a PING alone */
     uint32_t pto_count;    /* in a row */
     uint32_t large_lost;   /* above the base size, since one was acknowledged */
     uint64_t flight_bytes; /* of the open ones */
@@ -215,9 +216,10 @@ struct kirim_channel {
     struct ki_channel_out_stream *active; /* the last served of those that may have to send */
     uint64_t out_limit, out_used;
     uint64_t in_limit, in_used, in_taken;
-    uint64_t out_bytes; /* messages that wait, their own bytes only */
-    uint64_t out_count; /* of them */
-    uint64_t in_bytes;  /* memory of messages that wait */
+    uint64_t out_bytes;  /* messages that wait, their own bytes only */
+    uint64_t out_count;  /* of them */
+    uint64_t refused_ns; /* since when messages find no room; KIRIM_NEVER: they do */
+    uint64_t in_bytes;   /* memory of messages that wait */
     kirim_err end_err;
     bool is_by_peer;
     uint32_t end_code;

@@ -188,6 +188,7 @@ static void hand_over(struct kirim_channel *ch, const struct ki_channel_in_strea
                       uint64_t number, const uint8_t *data, size_t bytes)
 {
     const struct kirim_channel_message message = { s->id, s->mode, number, data, bytes };
+    ch->refused_ns = KIRIM_NEVER;
     ch->stats.rx_messages++;
     ch->stats.rx_message_bytes += bytes;
     if (ch->handler.received != NULL) {

@@ -384,6 +384,7 @@ bool ki_channel_recovery_ack(struct kirim_channel *ch, const struct kirim_channe
     if (news.count > 0) {
         r->pto_count = 0;
         r->probe_count = 0;
+        r->owes_lone_ping = false;
         detect_lost(ch, now_ns);
     }
     return true;
@@ -416,6 +417,9 @@ static void probe(struct kirim_channel *ch)
         }
     }
     r->probe_count = PROBES;
+    /* What the peer refuses for want of room is never acknowledged, and neither is what is too long
+     * for the path: a PING is, and tells that the rest is lost. */
+    r->owes_lone_ping = r->pto_count > 1;
     ch->owes_ping = ch->owes_ping || again == 0;
 }
 
@@ -453,4 +457,5 @@ void ki_channel_recovery_restart(struct kirim_channel *ch, uint64_t now_ns)
     kirim_rtt_reset(&r->rtt);
     r->least_ns = KIRIM_NEVER;
     r->pto_count = r->probe_count = r->large_lost = 0;
+    r->owes_lone_ping = false;
 }

@@ -391,6 +391,22 @@ void kit_pair_free(struct kit_pair *p)
     free(p);
 }
 
+void kit_forge(struct kit_end *to, uint64_t number, const void *frames, size_t bytes)
+{
+    struct kit_pair *const p = to->pair;
+    const struct kit_end *const from = to == &p->client ? &p->server : &p->client;
+    uint8_t room[KIT_ROOM];
+    struct kirim_channel_packet packet;
+    memset(&packet, 0, sizeof packet);
+    packet.kind = KIRIM_CHANNEL_DATA;
+    packet.number = number;
+    memcpy(packet.to, kirim_channel_id(to->ch), sizeof packet.to);
+    const size_t at = kirim_channel_packet_write(&packet, room, sizeof room);
+    memcpy(room + at, frames, bytes);
+    const struct kirim_channel_arrival a = { room, at + bytes, &from->addr, 0 };
+    kirim_channel_input(to->ch, &a, p->now_ns);
+}
+
 void kit_set_links(struct kit_pair *p, const struct kit_link *link)
 {
     p->client.link = *link;

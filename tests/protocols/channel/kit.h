@@ -123,6 +123,10 @@ void kit_pair_free(struct kit_pair *p);
 /* Sends a message with the bytes of its number; what kirim_channel_send() says. */
 kirim_err kit_send(struct kit_end *end, uint32_t stream, uint32_t mode, uint64_t number);
 
+/* Gives an end a packet of its peer's, forged: DATA with these frames and that number, from where
+ * the peer is. */
+void kit_forge(struct kit_end *to, uint64_t number, const void *frames, size_t bytes);
+
 /* Both directions alike. */
 void kit_set_links(struct kit_pair *p, const struct kit_link *link);
 
