@@ -70,16 +70,16 @@ static void ask_known(struct run *r, uint8_t bits)
 {
     uint8_t wire[] = { 0, bits >> 6, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 1, 'b', 0, 0, 1, 0, 1 };
     wire[13] = (uint8_t)('a' + (bits & 7));
-    wire[13] ^= (bits & 8) << 2;
+    wire[13] ^= (uint8_t)((bits & 8U) << 2);
     ask(r, (struct kirim_dns_span){ wire, sizeof wire }, bits >> 4);
 }
 
 static void end(struct run *r, size_t index, const struct kirim_dns_message *message)
 {
-    uint8_t data[KIRIM_DNS_UDP_BYTES];
     kirim_dns_forwarder_end(r->forwarder, r->pending[index], message, r->now_ns);
     r->pending[index] = NULL;
     while (kirim_dns_forwarder_next(r->forwarder) != NULL) {
+        uint8_t data[KIRIM_DNS_UDP_BYTES];
         struct kirim_dns_room reply = { data, sizeof data, 0 };
         kirim_dns_forwarder_write(r->forwarder, &reply);
         FUZZ_CLAIM(reply.bytes > 0);
@@ -135,7 +135,7 @@ static void open_run(struct run *r, size_t *blocks)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    struct run run = { NULL };
+    struct run run = { .forwarder = NULL };
     size_t blocks = 0;
     size_t at = 0;
     open_run(&run, &blocks);
