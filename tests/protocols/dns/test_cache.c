@@ -10,7 +10,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-enum { NAME_COUNT = 400, STEP_COUNT = 20000 };
+enum { NAME_COUNT = 400, STEP_COUNT = 5000 };
 
 struct place {
     struct kit_memory memory;

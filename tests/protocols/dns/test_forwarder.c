@@ -11,7 +11,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-enum { PENDING_MAX = 3, WAITER_MAX = 6, STEP_COUNT = 30000 };
+enum { PENDING_MAX = 3, WAITER_MAX = 6, STEP_COUNT = 5000 };
 
 struct place {
     struct kit_memory memory;
