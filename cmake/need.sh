@@ -93,6 +93,7 @@ need_for_build() {
     need make "runs the build" command -v make
     need pkg-config "finds the libraries the build may use" command -v pkg-config
     need libevent-dev "the library under one of the reactors" pkg-config --exists libevent_core
+    want libssl-dev "the library under the DTLS layer" pkg-config --exists "libssl >= 3.0"
 }
 
 need_for_tests() {
@@ -114,8 +115,10 @@ need_for_tests() {
     want tftpd-hpa "a TFTP server for kirim's client" test -x /usr/sbin/in.tftpd
     want libcoap3-bin "coap-client and coap-server, other people's CoAP" \
         command -v coap-client-notls
+    want openssl "makes certificates, and speaks DTLS with kirim and through the relay" \
+        command -v openssl
+    want gnutls-bin "speaks DTLS with kirim too" command -v gnutls-cli
     want nftables "loses datagrams between them" test -x /usr/sbin/nft
-    want openssl "speaks DTLS through the relay" command -v openssl
     want ngtcp2-client "speaks QUIC through it" command -v gtlsclient
     want ngtcp2-server "answers that" test -x /usr/sbin/gtlsserver
     want wireguard-go "has a tunnel through it" command -v wireguard-go
