@@ -6,8 +6,6 @@
  *
  *     bench-dtls [SESSIONS [MESSAGES]]     default: 1000 sessions, 100000 messages
  */
-#include "dtls/dtls.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,8 @@
 
 #include <kirim/kirim.h>
 #include <kirim/sim.h>
+
+#include <dtls/dtls.h>
 
 #include <openssl/crypto.h>
 #include <openssl/ec.h>

@@ -153,6 +153,7 @@ kirim_err kirim_dtls_session(struct kirim_layer *layer, uint8_t *out, size_t roo
     out[0] = SESSION_VERSION;
     out[1] = SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE;
     out[2] = (uint8_t)host_bytes;
+    /* Its length stands in front. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(out + SESSION_HEADER_BYTES, host, host_bytes);
     unsigned char *to = out + SESSION_HEADER_BYTES + host_bytes;
     (void)i2d_SSL_SESSION(session, &to);

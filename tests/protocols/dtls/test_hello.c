@@ -12,7 +12,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define SECOND          UINT64_C(1000000000)
 
-enum { ROOM = 512, HELLO_AT = 13, BODY_AT = 25, COOKIE_AT = BODY_AT + 35 };
+enum { ROOM = 512, HELLO_AT = 13, BODY_AT = 25, COOKIE_AT = BODY_AT + 35, VERIFY_COOKIE_AT = 28 };
 
 /* A hello as it is being built. */
 struct text {
@@ -223,8 +223,7 @@ static struct text answer(const struct text *first, const uint8_t verify[KI_DTLS
 {
     struct text t = hello_of(KI_DTLS_COOKIE_BYTES, true);
     memcpy(t.data + BODY_AT, first->data + BODY_AT, 35);
-    memcpy(t.data + COOKIE_AT + 1, verify + KI_DTLS_VERIFY_BYTES - KI_DTLS_COOKIE_BYTES,
-           KI_DTLS_COOKIE_BYTES);
+    memcpy(t.data + COOKIE_AT + 1, verify + VERIFY_COOKIE_AT, KI_DTLS_COOKIE_BYTES);
     return t;
 }
 
