@@ -115,13 +115,13 @@ need_for_tests() {
     want tftpd-hpa "a TFTP server for kirim's client" test -x /usr/sbin/in.tftpd
     want libcoap3-bin "coap-client and coap-server, other people's CoAP" \
         command -v coap-client-notls
-    want openssl "makes certificates, and speaks DTLS with kirim and through the relay" \
+    want gnutls-bin "speaks DTLS with kirim" command -v gnutls-cli
+    want openssl "makes certificates, speaks DTLS with kirim, and through the relay" \
         command -v openssl
-    want gnutls-bin "speaks DTLS with kirim too" command -v gnutls-cli
     want nftables "loses datagrams between them" test -x /usr/sbin/nft
-    want ngtcp2-client "speaks QUIC through it" command -v gtlsclient
+    want ngtcp2-client "speaks QUIC through the relay" command -v gtlsclient
     want ngtcp2-server "answers that" test -x /usr/sbin/gtlsserver
-    want wireguard-go "has a tunnel through it" command -v wireguard-go
+    want wireguard-go "has a tunnel through the relay" command -v wireguard-go
     want wireguard-tools "sets that up" command -v wg
     want iproute2 "sets that up" command -v ip
     want tcpdump "captures what the DNS server sends" command -v tcpdump
