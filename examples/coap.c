@@ -129,13 +129,11 @@ static void add_number(struct program *p, size_t slot, uint16_t number, uint64_t
 /* NUMBER,TEXT */
 static void add_extra(struct program *p, const char *text)
 {
-    char digits[8] = "";
+    char digits[8];
     uint64_t number = 0;
     const char *const comma = strchr(text, ',');
     const size_t bytes = comma != NULL ? (size_t)(comma - text) : strlen(text);
-    if (bytes < sizeof digits) {
-        memcpy(digits, text, bytes);
-    }
+    (void)snprintf(digits, sizeof digits, "%.*s", bytes < sizeof digits ? (int)bytes : 0, text);
     if (bytes >= sizeof digits || !cli_parse_number(digits, 1, UINT16_MAX, &number)) {
         cli_fail_usage(&p->cli, "'%s' is not NUMBER or NUMBER,TEXT", text);
     }
@@ -146,40 +144,49 @@ static uint8_t method_of(const struct program *p, const char *verb)
 {
     static const char *const verbs[] = { "ping",   "get",   "post",  "put",
                                          "delete", "fetch", "patch", "ipatch" };
-    for (uint8_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verbs[i], verb) == 0) {
-            return i;
+            return (uint8_t)i;
         }
     }
     cli_fail_usage(&p->cli, "'%s' is none of get, put, post, delete, fetch, patch, ipatch, ping",
                    verb);
 }
 
+/* Reads a file to its end, into memory that grows; false: it cannot be, or is too long. */
+static bool load(FILE *file, uint8_t **data, size_t *bytes)
+{
+    size_t room = 0;
+    size_t got = 1;
+    while (got > 0 && *bytes <= FILE_BYTES_MAX) {
+        if (*bytes == room) {
+            const size_t wanted = room > 0 ? room * 2 : 65536;
+            uint8_t *const more = realloc(*data, wanted);
+            if (more == NULL) {
+                return false;
+            }
+            *data = more;
+            room = wanted;
+        }
+        got = fread(*data + *bytes, 1, room - *bytes, file);
+        *bytes += got;
+    }
+    return ferror(file) == 0 && *bytes <= FILE_BYTES_MAX;
+}
+
 static void read_file(struct program *p)
 {
     FILE *const file = fopen(p->file, "rb");
-    uint8_t *data = NULL;
     size_t bytes = 0;
-    size_t room = 0;
-    size_t got = 1;
-    while (file != NULL && got > 0 && bytes <= FILE_BYTES_MAX) {
-        if (bytes == room) {
-            room = room > 0 ? room * 2 : 65536;
-            uint8_t *const more = realloc(data, room);
-            if (more == NULL) {
-                cli_fail_usage(&p->cli, "%s: no memory", p->file);
-            }
-            data = more;
-        }
-        got = fread(data + bytes, 1, room - bytes, file);
-        bytes += got;
+    bool is_read = false;
+    if (file != NULL) {
+        is_read = load(file, &p->file_data, &bytes);
+        (void)fclose(file);
     }
-    if (file == NULL || ferror(file) != 0 || bytes > FILE_BYTES_MAX) {
+    if (!is_read) {
         cli_fail_usage(&p->cli, "%s: cannot be read, or is too long", p->file);
     }
-    (void)fclose(file);
-    p->file_data = data;
-    p->call.body = (struct kirim_coap_span){ data, bytes };
+    p->call.body = (struct kirim_coap_span){ p->file_data, bytes };
 }
 
 static void fill_call(struct program *p)

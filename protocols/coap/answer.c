@@ -134,7 +134,7 @@ static bool cut(const struct ki_coap_ask *ask, const struct kirim_coap_response 
     }
     out->total_bytes = total;
     out->is_block = (ask->fields.has & KIRIM_COAP_HAS_BLOCK2) != 0 || total > size;
-    out->block = (struct kirim_coap_block){ .number = (uint32_t)(offset / size),
+    out->block = (struct kirim_coap_block){ .number = (uint32_t)(offset >> (szx + 4)),
                                             .has_more = offset + bytes < total,
                                             .szx = szx };
     return true;
@@ -243,7 +243,7 @@ void ki_coap_encode(struct ki_coap_ask *ask, struct kirim_coap_response *respons
 {
     static const struct kirim_coap_span no_echo = { NULL, 0 };
     uint8_t etag[KIRIM_COAP_ETAG_BYTES_MAX];
-    struct part part;
+    struct part part = { { NULL, 0 }, { 0, false, 0 }, 0, false };
     const struct kirim_coap_node *const node = ask->peer->node;
     head->token_bytes = ask->message->token_bytes;
     memcpy(head->token, ask->message->token, sizeof head->token);

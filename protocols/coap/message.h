@@ -104,7 +104,7 @@ uint32_t kirim_coap_block_value(struct kirim_coap_block block);
 /** @brief Bytes of a block of this exponent. Any thread. */
 static inline size_t kirim_coap_block_bytes(uint8_t szx)
 {
-    return (size_t)16 << szx;
+    return (size_t)16 << (szx & 7);
 }
 
 /** @brief The exponent of the largest block of at most so many bytes; 0 for less than 32. Any

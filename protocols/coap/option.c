@@ -163,8 +163,7 @@ void kirim_coap_fields_read(const struct kirim_coap_message *message, struct kir
 static bool is_plain(uint8_t byte)
 {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') ||
-           (byte != 0 && memchr("-._~!$&'()*+,;=:@", byte, 17) != NULL);
+           (byte >= '0' && byte <= '9') || (byte != 0 && strchr("-._~!$&'()*+,;=:@", byte) != NULL);
 }
 
 /* Appends a segment; false: no room. */

@@ -293,17 +293,16 @@ static void input_ack(struct kirim_coap_peer *peer, const struct kirim_coap_arri
 static void input_message(struct kirim_coap_peer *peer, const struct kirim_coap_arrival *arrival,
                           const struct kirim_coap_message *m, uint64_t now_ns)
 {
-    if (arrival->is_group && m->type == KIRIM_COAP_CON) {
-        peer->node->stats.ignored++; /* RFC 7252 section 8.1 */
-    } else if (kirim_coap_is_request(m->code)) {
+    const bool is_answerable = m->type == KIRIM_COAP_CON && !arrival->is_group;
+    if (kirim_coap_is_request(m->code) && (m->type == KIRIM_COAP_NON || is_answerable)) {
         ki_coap_serve(peer, arrival, m, now_ns);
     } else if (kirim_coap_is_response(m->code) && !arrival->is_group) {
         ki_coap_call_input(peer, arrival, m, now_ns);
-    } else if (m->type == KIRIM_COAP_CON) {
+    } else if (is_answerable) {
         /* A ping, or a class that is reserved. */
         ki_coap_send_empty(peer, &arrival->from, KIRIM_COAP_RST, m->id);
     } else {
-        peer->node->stats.ignored++;
+        peer->node->stats.ignored++; /* a CON to a group, too: RFC 7252 section 8.1 */
     }
 }
 
