@@ -21,7 +21,7 @@ LOST_PERCENT = 7
 LOST_TRIES = 3  # who is not confirmable is not sent again
 # A wildcard socket is asked at another address than the first, where answers can leave from it.
 HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
-NAMED_HOST = "127.0.0.78"  # who else sends to it?
+NAMED_HOST = programs.OWN_HOST
 GROUP = "224.0.1.187"
 BODY_BYTES = 2500
 INSIDE = "--inside"
