@@ -100,6 +100,9 @@ static void parse_options(struct program *p, int argc, char **argv)
     if (is_sending == (p->cli.listen_count > 0)) {
         cli_fail_usage(&p->cli, "give --listen or --connect");
     }
+    if (is_sending && p->cli.has_stats) {
+        cli_fail_usage(&p->cli, "--stats is for --listen; --connect has --json");
+    }
     if (is_sending && p->files.count == 0 && p->generated_bytes == 0) {
         cli_fail_usage(&p->cli, "--send is missing");
     }

@@ -36,6 +36,7 @@ PROGRAMS = ("echod", "echo",
             "dnsd", "dnsq", "dnsfwd",
             "tftpd", "tftp",
             "coapd", "coap",
+            "channel_copy", "chat",
             "engine", "sim_storm",
             "relay", "impair",
             *(name for name in ("embed_libevent", "dtls_echo")

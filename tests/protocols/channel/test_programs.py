@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""channel_copy and chat: with each other on every reactor, over a path that loses, on hostile bytes,
+and the programs of Windows with those of Linux.
+
+Debian packages: nftables.
+"""
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "examples"))
+import programs  # noqa: E402  (found by the path above)
+
+SIZES = (0, 1, 1200, 65536, 300001)
+LOST_PERCENT = 5
+NOISE_COUNT = 4000
+INSIDE = "--inside"
+LINUX_BIN = pathlib.Path(os.environ.get("KIRIM_SOURCE", ROOT), "build", "bin")
+
+
+def find(program):
+    """Where a program is; those of servers are often not in the PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def start(program, *arguments, listen="127.0.0.1:0"):
+    """A program that listens; its port is in `port`."""
+    server = programs.Program(program, "--listen", listen, *arguments)
+    try:
+        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+    except BaseException:
+        server.__exit__()
+        raise
+    return server
+
+
+def counters(server):
+    """What a receiver that has ended printed of its own counters, as numbers by name."""
+    line = next(line for line in server.texts["err"].splitlines() if " channel hellos=" in line)
+    return {name: int(value) for name, value in programs.words(line).items()}
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.root = os.path.join(place.name, "root")
+        self.here = os.path.join(place.name, "here")
+        os.mkdir(self.root)
+        os.mkdir(self.here)
+        self.files = []
+        for size in SIZES:
+            self.files.append(os.path.join(self.here, f"f{size}"))
+            pathlib.Path(self.files[-1]).write_bytes(random.Random(size).randbytes(size))
+
+    def send(self, port, *arguments, host="127.0.0.1", program="channel_copy"):
+        words = [word for path in self.files for word in ("--send", path)]
+        return programs.run(program, "--connect", programs.join(host, port), *words, "--json",
+                            *arguments)
+
+    def check_arrived(self, done):
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual((found["files"], found["bytes"]), (len(SIZES), sum(SIZES)))
+        for path in self.files:
+            there = pathlib.Path(self.root, os.path.basename(path))
+            self.assertEqual(there.read_bytes(), pathlib.Path(path).read_bytes(), path)
+        self.assertEqual(len(os.listdir(self.root)), len(SIZES))
+        return found
+
+
+class Copy(Base):
+    def test_every_reactor_carries_files(self):
+        for reactor in programs.reactors():
+            for host in programs.families().values():
+                with self.subTest(reactor=reactor, host=host), \
+                        start("channel_copy", "--root", self.root, "--overwrite", "--stats", 0,
+                              "--reactor", reactor, listen=programs.join(host, 0)) as server:
+                    self.check_arrived(self.send(server.port, "--reactor", reactor, host=host))
+                    self.assertEqual(server.stop(), 0)
+                    found = counters(server)
+                    self.assertEqual((found["accepted"], found["files"], found["failed"]),
+                                     (1, len(SIZES), 0))
+
+    def test_file_that_may_not_be_replaced_is_told(self):
+        self.files = self.files[-1:]
+        with start("channel_copy", "--root", self.root) as server:
+            self.assertEqual(self.send(server.port).returncode, 0)
+            done = self.send(server.port)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("could not keep it", done.stderr)
+
+    def test_ends_of_either_side_are_heard(self):
+        with start("channel_copy", "--discard") as server:
+            words = ("--connect", f"127.0.0.1:{server.port}", "--generate", 1 << 40)
+            with programs.Program("channel_copy", *words) as client:
+                server.wait_for("err", "listening")
+                self.assertEqual(server.stop(), 0)
+                self.assertEqual(client.wait_end(), 1)
+                self.assertRegex(client.texts["err"], "closed: code 4|could not|deadline|reset")
+
+    def test_noise_leaves_nothing(self):
+        noise = random.Random(5)
+        with start("channel_copy", "--root", self.root, "--stats", 0) as server, \
+                programs.open_socket() as client:
+            for _ in range(NOISE_COUNT):
+                data = bytes([noise.randrange(4, 10)]) + noise.randbytes(noise.randrange(0, 1400))
+                client.sendto(data, ("127.0.0.1", server.port))
+            self.check_arrived(self.send(server.port))
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(counters(server)["accepted"], 1)
+
+    def test_nobody_there_is_told(self):
+        self.files = self.files[-1:]
+        done = self.send(programs.closed_port())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ended", done.stderr)
+
+
+class Lossy(Base):
+    @unittest.skipIf(programs.IS_WINE, "a namespace is none of Windows")
+    @unittest.skipIf(find("nft") is None, "nft is missing: install the package nftables")
+    @unittest.skipIf(find("unshare") is None, "unshare is missing: install util-linux")
+    def test_files_cross_a_path_that_loses(self):
+        script = ("ip link set lo up && nft add table inet t && "
+                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
+                  'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
+                  f'{LOST_PERCENT} drop && exec "$@"')
+        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
+        probe = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if probe.returncode != 0:
+            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
+        inside = subprocess.run([*words, sys.executable, "-B", os.path.abspath(__file__), INSIDE],
+                                capture_output=True, text=True, check=False,
+                                timeout=2 * programs.RUN_SECONDS_MAX)
+        self.assertEqual(inside.returncode, 0, inside.stdout + inside.stderr)
+
+
+class Inside(Base):
+    """Run by itself in a namespace that loses."""
+
+    def test_files_arrive_and_losses_were_seen(self):
+        lost = 0
+        with start("channel_copy", "--root", self.root, "--overwrite") as server:
+            for _ in range(3):
+                lost += self.check_arrived(self.send(server.port))["lost"]
+            self.assertEqual(server.stop(), 0)
+        self.assertGreater(lost, 0)
+
+
+class Chat(unittest.TestCase):
+    def guest(self, port, name, program="chat"):
+        guest = programs.Program(program, "--connect", f"127.0.0.1:{port}", "--name", name,
+                                 stdin=subprocess.PIPE)
+        self.addCleanup(guest.process.stdin.close)
+        return guest
+
+    def say(self, guest, line):
+        guest.process.stdin.write((line + "\n").encode())
+        guest.process.stdin.flush()
+
+    def talk(self, port, first="chat", second="chat"):
+        with self.guest(port, "ann", first) as ann:
+            ann.wait_for("out", "^ann: is here$")
+            self.talk_with_ann(port, ann, second)
+
+    def talk_with_ann(self, port, ann, program):
+        with self.guest(port, "bob", program) as bob:
+            ann.wait_for("out", "^bob: is here$")
+            bob.wait_for("out", "^bob: is here$")
+            self.say(ann, "hello there")
+            self.say(ann, "/at 3 4")
+            bob.wait_for("out", "^ann: hello there$")
+            bob.wait_for("out", "^@ ann 3 4$")
+            self.say(bob, "good bye")
+            ann.wait_for("out", "^bob: good bye$")
+            self.say(bob, "/quit")
+            self.assertEqual(bob.wait_end(), 0, bob.texts)
+            ann.wait_for("out", "^bob: leaves$")
+            ann.process.stdin.close()  # the end of what she types
+            self.assertEqual(ann.wait_end(), 0, ann.texts)
+
+    def test_guests_hear_each_other(self):
+        with start("chat") as lobby:
+            self.talk(lobby.port)
+            self.assertEqual(lobby.stop(), 0)
+
+    def test_lobby_that_closes_says_so(self):
+        with start("chat") as lobby, self.guest(lobby.port, "ann") as ann:
+            ann.wait_for("out", "^ann: is here$")
+            self.assertEqual(lobby.stop(), 0)
+            ann.wait_end()
+            self.assertIn("the lobby is closed", ann.texts["err"])
+
+
+@unittest.skipUnless(programs.IS_WINE and (LINUX_BIN / "chat").exists(),
+                     "needs the programs of Windows, and those of Linux in build/bin")
+class BothSystems(Base):
+    def linux(self, name, *arguments):
+        return subprocess.run([LINUX_BIN / name, *map(str, arguments)], capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, check=False,
+                              timeout=programs.RUN_SECONDS_MAX)
+
+    def test_windows_receives_from_linux(self):
+        with start("channel_copy", "--root", self.root) as server:
+            words = [word for path in self.files for word in ("--send", path)]
+            self.check_arrived(self.linux("channel_copy", "--connect",
+                                          f"127.0.0.1:{server.port}", *words, "--json"))
+
+    def test_linux_receives_from_windows(self):
+        server = subprocess.Popen([LINUX_BIN / "channel_copy", "--listen", "127.0.0.1:0", "--root",
+                                   self.root], stderr=subprocess.PIPE, text=True)
+        try:
+            port = int(server.stderr.readline().rsplit(":", 1)[1].split()[0])
+            self.check_arrived(self.send(port))
+        finally:
+            server.terminate()
+            server.communicate()
+
+
+if __name__ == "__main__":
+    if INSIDE in sys.argv:
+        sys.argv.remove(INSIDE)
+        sys.argv.append("Inside")
+    else:
+        del Inside
+    programs.main()
