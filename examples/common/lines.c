@@ -39,9 +39,9 @@ static void hand_over(struct kirim_post *post, struct kirim_loop *loop, kirim_er
     }
 }
 
-void lines_read(void *user)
+void lines_read(void *started)
 {
-    struct reader *const reader = user;
+    struct reader *const reader = started;
     bool is_last = false;
     while (!is_last) {
         struct line *const line = calloc(1, sizeof *line);

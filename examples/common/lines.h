@@ -16,7 +16,7 @@ typedef void (*lines_fn)(const char *line, void *user);
 bool lines_start(struct kirim_loop *loop, lines_fn fn, void *user);
 
 /* What the thread runs, for lines_posix.c and lines_windows.c alone. */
-void lines_read(void *reader);
+void lines_read(void *started);
 
 /* Starts a thread that runs lines_read(), and is not waited for. */
 bool lines_start_thread(void *reader);

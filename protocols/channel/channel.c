@@ -66,8 +66,8 @@ static kirim_err init(struct kirim_channel *ch, uint64_t now_ns)
             return err;
         }
     }
-    ch->out = ki_channel_new(ch, own->stream_count * sizeof *ch->out);
-    ch->in = ki_channel_new(ch, own->stream_count * sizeof *ch->in);
+    ch->out = ki_channel_new(ch, own->stream_count * KI_CHANNEL_POINTER_BYTES);
+    ch->in = ki_channel_new(ch, own->stream_count * KI_CHANNEL_POINTER_BYTES);
     if (ch->out == NULL || ch->in == NULL) {
         return KIRIM_ENOMEM;
     }
@@ -171,11 +171,11 @@ void kirim_channel_free(struct kirim_channel *ch)
     ki_channel_recovery_free(ch);
     if (ch->out != NULL) {
         ki_channel_send_free(ch);
-        ki_channel_delete(ch, ch->out, ch->options.params.stream_count * sizeof *ch->out);
+        ki_channel_delete(ch, ch->out, ch->options.params.stream_count * KI_CHANNEL_POINTER_BYTES);
     }
     if (ch->in != NULL) {
         ki_channel_receive_free(ch);
-        ki_channel_delete(ch, ch->in, ch->options.params.stream_count * sizeof *ch->in);
+        ki_channel_delete(ch, ch->in, ch->options.params.stream_count * KI_CHANNEL_POINTER_BYTES);
     }
     ki_channel_records_free(ch);
     ki_channel_delete(ch, ch, sizeof *ch);

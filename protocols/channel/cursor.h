@@ -59,9 +59,9 @@ static inline uint64_t ki_channel_get_varint(struct ki_channel_reader *r)
         r->has_failed = true;
         return 0;
     }
-    const unsigned bytes = 1U << (r->data[r->at] >> 6);
-    const uint64_t number = ki_channel_get(r, bytes);
-    return number & ((UINT64_C(1) << (8 * bytes - 2)) - 1);
+    const unsigned length = (r->data[r->at] >> 6) & 3U;
+    const uint64_t number = ki_channel_get(r, (size_t)1 << length);
+    return number & (KI_CHANNEL_VARINT_MAX >> (64U - (8U << length)));
 }
 
 static inline void ki_channel_copy_out(struct ki_channel_reader *r, uint8_t *out, size_t bytes)

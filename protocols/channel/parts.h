@@ -24,8 +24,10 @@ enum {
     KI_CHANNEL_ECT0 = 2            /* as it is marked */
 };
 
-#define KI_CHANNEL_NS_PER_MS  UINT64_C(1000000)
-#define KI_CHANNEL_NUMBER_END (UINT64_C(1) << 48)
+#define KI_CHANNEL_NS_PER_MS UINT64_C(1000000)
+/* Of a pointer in a table. */
+#define KI_CHANNEL_POINTER_BYTES sizeof(void *)
+#define KI_CHANNEL_NUMBER_END    (UINT64_C(1) << 48)
 
 /* ---- what was sent --------------------------------------------------------------------------- */
 

@@ -96,7 +96,7 @@ void ki_channel_receive_free(struct kirim_channel *ch)
         if (s->newest != NULL) {
             free_message(ch, s->newest);
         }
-        give_room_back(ch, s->slot, s->room * sizeof *s->slot);
+        give_room_back(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
         ki_channel_delete(ch, s, sizeof *s);
         ch->in[i] = NULL;
     }
@@ -133,14 +133,14 @@ static bool grow_slots(struct kirim_channel *ch, struct ki_channel_in_stream *s,
     if (room == s->room) {
         return true;
     }
-    struct ki_channel_in **const slot = take_room(ch, room * sizeof *slot);
+    struct ki_channel_in **const slot = take_room(ch, room * KI_CHANNEL_POINTER_BYTES);
     if (slot == NULL) {
         return false;
     }
     for (uint64_t n = s->next; n < s->end; n++) {
         slot[n & (room - 1)] = *slot_of(s, n);
     }
-    give_room_back(ch, s->slot, s->room * sizeof *s->slot);
+    give_room_back(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
     s->slot = slot;
     s->room = room;
     return true;

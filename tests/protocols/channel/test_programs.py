@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""channel_copy and chat: with each other on every reactor, over a path that loses, on hostile bytes,
+"""channel_copy and chat: with each other on every reactor, over a path that loses, on noise,
 and the programs of Windows with those of Linux.
 
 Debian packages: nftables.
