@@ -24,7 +24,8 @@ if(BUILD_SHARED_LIBS)
     install(FILES ${import_files} DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${archive})
 
     if(KIRIM_EXAMPLES)
-        install(TARGETS dnsd dnsfwd dnsq echo echod engine kirim-bench kirim-probe sim_storm
+        install(TARGETS channel_copy chat coap coapd dnsd dnsfwd dnsq echo echod engine impair
+                kirim-bench kirim-probe relay sim_storm tftp tftpd
             RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" ${archive})
     endif()
     install(DIRECTORY examples protocols DESTINATION . ${archive} PATTERN CMakeLists.txt EXCLUDE)

@@ -13,8 +13,8 @@ import programs
 CONSUMER = archive.HERE / "consumer"
 RUN_SECONDS_MAX = 300
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-EXAMPLES = ("dnsd", "dnsfwd", "dnsq", "echo", "echod", "engine", "kirim-bench", "kirim-probe",
-            "sim_storm")
+EXAMPLES = ("channel_copy", "chat", "coap", "coapd", "dnsd", "dnsfwd", "dnsq", "echo", "echod",
+            "engine", "impair", "kirim-bench", "kirim-probe", "relay", "sim_storm", "tftp", "tftpd")
 REACTORS = {"select", "sim", "wsaevent"}  # and others
 
 
