@@ -14,11 +14,12 @@
 #include <coap/coap_endpoint.h>
 #include <coap/uri.h>
 
+#include "coap_secure.h"
 #include "common/cli.h"
 #include "common/stop.h"
 
 enum {
-    OPTION_COUNT_MAX = 16,
+    OPTION_COUNT_MAX = 16 + COAP_SECURE_OPTION_COUNT_MAX,
     EXTRA_COUNT_MAX = 8,
     FILE_BYTES_MAX = 64 << 20,
     STEP_COUNT_MAX = 1000
@@ -33,6 +34,7 @@ struct program {
     struct kirim_loop *loop;
     struct kirim_coap_node node;
     struct kirim_coap_uri uri;
+    struct coap_secure secure;
     struct kirim_coap_call call;
     struct kirim_coap_peer *peer; /* NULL: it has gone */
     struct kirim_stack *stack;
@@ -192,7 +194,7 @@ static void read_file(struct program *p)
 static void fill_call(struct program *p)
 {
     const kirim_err err = kirim_coap_uri_parse(p->cli.operand[1], &p->uri);
-    if (err < 0 || p->uri.is_secure) {
+    if (err < 0) {
         cli_fail_usage(&p->cli, "'%s' is not like coap://192.0.2.1:5683/path?query",
                        p->cli.operand[1]);
     }
@@ -286,9 +288,12 @@ static size_t list_options(struct program *p, struct cli_option out[OPTION_COUNT
         { .name = "--local", .value = "ADDR", .text = &p->local, .help = "ask from this address" },
         { .name = "--quiet", .is_given = &p->is_quiet, .help = "print bodies only" },
     };
-    _Static_assert(sizeof options <= OPTION_COUNT_MAX * sizeof out[0], "room for all");
+    _Static_assert(sizeof options + COAP_SECURE_OPTION_COUNT_MAX * sizeof out[0] <=
+                       OPTION_COUNT_MAX * sizeof out[0],
+                   "room for all");
     memcpy(out, options, sizeof options);
-    return sizeof options / sizeof options[0];
+    const size_t count = sizeof options / sizeof options[0];
+    return count + coap_secure_list_options(&p->secure, false, out + count);
 }
 
 static void parse_options(struct program *p, int argc, char **argv)
@@ -328,6 +333,13 @@ static kirim_err start(struct program *p)
     kirim_err err = kirim_coap_node_open(&p->node, p->loop, &options);
     if (err < 0) {
         return err;
+    }
+    if (p->uri.is_secure) {
+        if (!coap_secure_open(&p->secure, &p->cli, p->loop, false)) {
+            return KIRIM_EINVAL;
+        }
+        dial.lower = &p->secure.layer;
+        dial.lower_count = 1;
     }
     err = kirim_coap_dial(p->loop, &p->node, &dial, &p->peer, &p->stack);
     if (err < 0) {
@@ -374,7 +386,7 @@ static int ask(struct program *p)
     }
     stop_release();
     if (p->stack != NULL && p->peer != NULL) {
-        (void)kirim_stack_close(p->stack, KIRIM_OK);
+        (void)kirim_stack_drain(p->stack, kirim_loop_now(p->loop) + ns_per_s);
     }
     for (int n = 0; n < STEP_COUNT_MAX && p->peer != NULL; n++) {
         (void)kirim_loop_step(p->loop, step_ns);
@@ -399,6 +411,7 @@ int main(int argc, char **argv)
     const int status = ask(p);
     stop_release();
     (void)kirim_loop_close(p->loop);
+    coap_secure_close(&p->secure);
     free(p->file_data);
     return status;
 }

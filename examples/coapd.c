@@ -12,6 +12,7 @@
 
 #include <coap/coap_endpoint.h>
 
+#include "coap_secure.h"
 #include "coapd_resources.h"
 #include "common/cli.h"
 #include "common/report.h"
@@ -20,7 +21,7 @@
 enum {
     RECEIVE_BUFFER_BYTES = 1 << 20, /* for bursts of requests; the system may give less */
     GROUP_COUNT_MAX = 8,
-    OPTION_COUNT_MAX = 16,
+    OPTION_COUNT_MAX = 16 + COAP_SECURE_OPTION_COUNT_MAX,
     STEP_COUNT_MAX = 1000
 };
 
@@ -36,7 +37,8 @@ struct daemon {
     struct report report;
     struct kirim_coap_node node;
     struct coapd_resources resources;
-    struct kirim_coap_service service[CLI_LISTEN_MAX];
+    struct coap_secure secure;
+    struct kirim_coap_service service[CLI_LISTEN_MAX + 1];
     size_t service_count;
 };
 
@@ -63,7 +65,7 @@ static kirim_err join_groups(const struct daemon *d, const struct kirim_coap_ser
     return KIRIM_OK;
 }
 
-static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
+static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr, bool is_secure)
 {
     char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_coap_service *const service = &d->service[d->service_count];
@@ -74,6 +76,12 @@ static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
     options.endpoint = &endpoint;
     options.is_trusting = d->is_trusting;
     options.peer_count_max = (uint32_t)d->peer_count_max;
+    if (is_secure) {
+        options.lower = &d->secure.layer;
+        options.lower_count = 1;
+        options.admit = coap_secure_admit;
+        options.admit_user = &d->secure;
+    }
     kirim_err err = kirim_coap_service_open(service, d->loop, &d->node, &options);
     if (err < 0) {
         (void)kirim_addr_format(addr, text, sizeof text);
@@ -88,8 +96,19 @@ static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
     report_add(&d->report, service->endpoint);
     const struct kirim_addr local = kirim_endpoint_local(service->endpoint);
     (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&d->cli, "listening on %s (%s)", text, kirim_loop_reactor(d->loop));
+    cli_say(&d->cli, "listening on %s (%s%s)", text, kirim_loop_reactor(d->loop),
+            is_secure ? ", coaps" : "");
     return KIRIM_OK;
+}
+
+static bool listen_securely(struct daemon *d)
+{
+    struct kirim_addr addr;
+    if (!cli_parse_addr(d->secure.listen, &addr)) {
+        cli_fail_usage(&d->cli, "--dtls-listen: '%s' is not a numeric address with a port",
+                       d->secure.listen);
+    }
+    return coap_secure_open(&d->secure, &d->cli, d->loop, true) && listen_on(d, &addr, true) >= 0;
 }
 
 /* What the node counted; kirim's own counters are in the report. */
@@ -131,12 +150,15 @@ static int serve(struct daemon *d, bool is_default)
         return cli_fail(cli, KIRIM_ESYSTEM, "signals");
     }
     for (size_t i = 0; i < cli->listen_count; i++) {
-        const kirim_err err = listen_on(d, &cli->listen[i]);
+        const kirim_err err = listen_on(d, &cli->listen[i], false);
         /* A host without IPv6 is served over IPv4, unless the user named the address. */
         if (err < 0 && !(is_default && err == KIRIM_EAFNOSUPPORT)) {
             status = CLI_FAILURE;
             break;
         }
+    }
+    if (status == CLI_SUCCESS && d->secure.listen != NULL && !listen_securely(d)) {
+        status = CLI_FAILURE;
     }
     if (status == CLI_SUCCESS) {
         const kirim_err err = kirim_loop_run(d->loop);
@@ -206,9 +228,12 @@ static size_t list_options(struct daemon *d, struct cli_option out[OPTION_COUNT_
           .is_given = &d->is_trusting,
           .help = "ask nobody for an Echo: no address here is forged" },
     };
-    _Static_assert(sizeof options <= OPTION_COUNT_MAX * sizeof out[0], "room for all");
+    _Static_assert(sizeof options + COAP_SECURE_OPTION_COUNT_MAX * sizeof out[0] <=
+                       OPTION_COUNT_MAX * sizeof out[0],
+                   "room for all");
     memcpy(out, options, sizeof options);
-    return sizeof options / sizeof options[0];
+    const size_t count = sizeof options / sizeof options[0];
+    return count + coap_secure_list_options(&d->secure, true, out + count);
 }
 
 static void parse_options(struct daemon *d, int argc, char **argv)
@@ -283,6 +308,7 @@ int main(int argc, char **argv)
     }
     coapd_resources_close(&d->resources);
     kirim_coap_node_fini(&d->node);
+    coap_secure_close(&d->secure);
     (void)kirim_loop_close(d->loop);
     return status;
 }

@@ -237,10 +237,10 @@ struct ki_dtls_conn *ki_dtls_conn_new(struct kirim_dtls *dtls, struct kirim_laye
     c->is_server = is_server;
     c->retransmit = (struct kirim_timer)KIRIM_TIMER_INIT(expire_retransmit, c);
     c->limit = (struct kirim_timer)KIRIM_TIMER_INIT(expire_limit, c);
-    const struct kirim_session *const session = kirim_stack_session(kirim_layer_stack(layer));
-    if (session != NULL) {
-        c->peer = kirim_session_peer(session);
-    }
+    const struct kirim_stack *const stack = kirim_layer_stack(layer);
+    const struct kirim_session *const session = kirim_stack_session(stack);
+    c->peer = session != NULL ? kirim_session_peer(session)
+                              : kirim_endpoint_peer(kirim_stack_endpoint(stack));
     ERR_clear_error();
     c->ssl = SSL_new(dtls->ctx);
     BIO *bio = ki_dtls_bio_new(c);

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""CoAP over DTLS: coapd and coap with each other and with libcoap's programs, which come with two
+other DTLS engines. Debian packages: libcoap3-bin, openssl."""
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import dtlskit
+import programs
+
+KEY, KEY_HEX, IDENTITY = "secret key", b"secret key".hex(), "device"
+CLOCK = r"\d\d:\d\d:\d\d"
+
+
+def need(program):
+    return unittest.skipIf(shutil.which(program) is None,
+                           f"{program} is missing: install the package libcoap3-bin")
+
+
+@unittest.skipUnless(dtlskit.HAS_PROGRAM, "built without OpenSSL: there is no coaps")
+@unittest.skipUnless(dtlskit.OPENSSL, "openssl is missing: install the package openssl")
+class Coaps(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.place = cls.directory.name
+        dtlskit.make_certificates(cls.place)
+
+    def start(self, *words):
+        server = programs.Program("coapd", "--listen", "127.0.0.1:0", "--dtls-listen",
+                                  "127.0.0.1:0", "--dtls-psk", KEY_HEX, "--dtls-identity",
+                                  IDENTITY, *words)
+        try:
+            server.port = int(server.wait_for("err", r":(\d+) \(\w+, coaps\)").group(1))
+        except BaseException:
+            server.__exit__()
+            raise
+        return server
+
+    def ask(self, port, name, *words):
+        return programs.run("coap", "get", f"coaps://127.0.0.1:{port}/{name}", *words)
+
+    def test_with_itself(self):
+        certified = ("--dtls-cert", dtlskit.path(self.place, "server.pem"), "--dtls-key",
+                     dtlskit.path(self.place, "server.key"))
+        with self.start(*certified) as server:
+            for words in (("--dtls-psk", KEY_HEX, "--dtls-identity", IDENTITY),
+                          ("--dtls-ca", dtlskit.path(self.place, "ca.pem"), "--dtls-host",
+                           "localhost"), ("--dtls-insecure",)):
+                with self.subTest(words=words):
+                    done = self.ask(server.port, "time", *words)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertRegex(done.stdout, CLOCK)
+                    done = self.ask(server.port, "large", *words)  # many blocks
+                    self.assertEqual((done.returncode, len(done.stdout)), (0, 50000))
+            done = self.ask(server.port, "time", "--dtls-ca", dtlskit.path(self.place, "ca.pem"),
+                            "--dtls-host", "example.test")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("KIRIM_EACCES", done.stderr)
+            self.assertEqual(server.stop(), 0)
+
+    def test_wrong_keys_are_told(self):
+        for words in ((), ("--dtls-psk", "0", "--dtls-identity", "x"), ("--dtls-psk", "00"),
+                      ("--dtls-ca", "none.pem", "--dtls-host", "x")):
+            with self.subTest(words=words):
+                self.assertEqual(self.ask(programs.closed_port(), "time", *words).returncode, 1)
+
+    def check_client(self, engine):
+        client = shutil.which(f"coap-client-{engine}")
+        with self.start() as server:
+            for name, expected in (("time", CLOCK), ("large", "(?s)^.{50000}")):
+                done = subprocess.run(
+                    [client, "-m", "get", "-k", KEY, "-u", IDENTITY,
+                     f"coaps://127.0.0.1:{server.port}/{name}"], stdin=subprocess.DEVNULL,
+                    capture_output=True, text=True, check=False, timeout=programs.RUN_SECONDS_MAX)
+                self.assertRegex(done.stdout, expected, done.stderr)
+            self.assertEqual(server.stop(), 0)
+
+    @need("coap-client-openssl")
+    def test_libcoap_client_over_openssl(self):
+        self.check_client("openssl")
+
+    @need("coap-client-gnutls")
+    def test_libcoap_client_over_gnutls(self):
+        self.check_client("gnutls")
+
+    def check_server(self, engine):
+        port = programs.closed_port()  # its DTLS is one above
+        with programs.Program(shutil.which(f"coap-server-{engine}"), "-A", "127.0.0.1", "-p", port,
+                              "-k", KEY, "-h", "hint", "-v", 7) as server:
+            server.wait_for("out", "created DTLS +endpoint")
+            done = self.ask(port + 1, "time", "--dtls-psk", KEY_HEX, "--dtls-identity", IDENTITY)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, CLOCK)
+
+    @need("coap-server-openssl")
+    def test_libcoap_server_over_openssl(self):
+        self.check_server("openssl")
+
+    @need("coap-server-gnutls")
+    def test_libcoap_server_over_gnutls(self):
+        self.check_server("gnutls")
+
+
+if __name__ == "__main__":
+    programs.main()
