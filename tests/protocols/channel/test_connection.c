@@ -341,6 +341,59 @@ START_TEST(strangers_are_not_heard)
 }
 END_TEST
 
+/* A BEGIN of the same connection is from who began it, in all that it says. */
+START_TEST(begin_of_another_is_not_heard)
+{
+    static const size_t places[] = { 16, 31, 40, 63 }; /* ids, reset token, parameters */
+    struct kit_pair *const p = open_pair(25);
+    struct kirim_channel_packet b;
+    uint8_t room[256];
+    memset(&b, 0, sizeof b);
+    b.kind = KIRIM_CHANNEL_BEGIN;
+    b.version = KIRIM_CHANNEL_VERSION;
+    b.number = 1000;
+    b.params = p->client.options.params;
+    memcpy(b.to, p->server.ch->id, sizeof b.to);
+    memcpy(b.from, p->client.ch->id, sizeof b.from);
+    memcpy(b.reset, p->client.ch->reset, sizeof b.reset);
+    size_t bytes = kirim_channel_packet_write(&b, room, sizeof room);
+    room[bytes++] = KIRIM_CHANNEL_PING;
+    const struct kirim_channel_arrival a = { room, bytes, &p->client.addr, 0 };
+    const uint64_t before = stats_of(&p->server).rx_packets;
+    room[places[_i]] ^= 1;
+    kirim_channel_input(p->server.ch, &a, p->now_ns);
+    ck_assert_uint_eq(stats_of(&p->server).rx_packets, before);
+    room[places[_i]] ^= 1;
+    kirim_channel_input(p->server.ch, &a, p->now_ns);
+    ck_assert_uint_eq(stats_of(&p->server).rx_packets, before + 1);
+    kit_pair_free(p);
+}
+END_TEST
+
+/* In each mode: again in another packet, and behind a gap. */
+START_TEST(message_that_is_sent_twice_comes_once)
+{
+    static const uint8_t numbers[] = { 0, 2, 0, 2, 2 };
+    struct kit_pair *const p = kit_pair_new(24);
+    uint8_t frame[16] = { (uint8_t)(KIRIM_CHANNEL_MESSAGE + 2 * _i), 1, 0, 10 };
+    p->client.length = wide;
+    kit_pair_open(p);
+    kit_pair_connect(p);
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        frame[2] = numbers[i];
+        kit_fill(frame + 4, 1, numbers[i], 10);
+        kit_forge(&p->server, 1000 + i, frame, 14);
+        ck_assert(kirim_channel_is_ready(p->server.ch));
+    }
+    ck_assert_uint_eq(p->server.ledger.count[1], _i == KIRIM_CHANNEL_ORDERED ? 1 : 2);
+    frame[2] = 1; /* what was missing; sequenced: too late */
+    kit_fill(frame + 4, 1, 1, 10);
+    kit_forge(&p->server, 2000, frame, 14);
+    ck_assert_uint_eq(p->server.ledger.count[1], _i == KIRIM_CHANNEL_SEQUENCED ? 2 : 3);
+    kit_pair_free(p);
+}
+END_TEST
+
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
 START_TEST(sender_waits_for_room_and_is_told)
@@ -571,6 +624,8 @@ int main(void)
         { broken_rules_end_it, COUNT_OF(crimes) },
         { windows_are_kept_to_the_byte, 2 },
         { strangers_are_not_heard, 0 },
+        { begin_of_another_is_not_heard, 4 },
+        { message_that_is_sent_twice_comes_once, 3 },
         { sender_waits_for_room_and_is_told, 0 },
         { stream_that_is_held_stops_its_sender_and_no_other, 0 },
         { longest_message_passes_the_smallest_window, 0 },
