@@ -70,15 +70,32 @@ START_TEST(ranges_have_a_bound)
     const struct ki_channel_memory from = { kit_alloc, &memory };
     struct ki_channel_ranges r = { NULL, 0, 0 };
     uint64_t added = 0;
+    bool has_added = true;
     for (uint64_t n = 0; n < KI_CHANNEL_RANGES_MAX; n++) {
-        ck_assert(ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added));
+        has_added = has_added && ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added);
     }
+    ck_assert(has_added);
     ck_assert(!ki_channel_ranges_add(&r, &from, 1000000, 1000001, &added));
     ki_channel_ranges_free(&r, &from);
 }
 END_TEST
 
 /* ---- packets --------------------------------------------------------------------------------- */
+
+/* Whether ranges are in order and apart, and tell nothing that has not come. */
+static bool is_sound(const struct ki_channel_acks *a, const bool *model)
+{
+    bool is_right = a->range_count <= KIRIM_CHANNEL_RANGES_MAX;
+    for (uint32_t r = 0; r < a->range_count; r++) {
+        is_right = is_right && a->range[r].first < a->range[r].end &&
+                   (r == 0 || a->range[r].end < a->range[r - 1].first) &&
+                   a->range[r].first >= a->floor;
+        for (uint64_t n = a->range[r].first; is_right && n < a->range[r].end; n++) {
+            is_right = model[n];
+        }
+    }
+    return is_right;
+}
 
 START_TEST(packets_count_once_in_any_order)
 {
@@ -95,15 +112,7 @@ START_TEST(packets_count_once_in_any_order)
             model[number] = true;
             ck_assert(!ki_channel_acks_is_new(&a, number));
         }
-        ck_assert_uint_le(a.range_count, KIRIM_CHANNEL_RANGES_MAX);
-        for (uint32_t r = 0; r < a.range_count; r++) {
-            ck_assert_uint_lt(a.range[r].first, a.range[r].end);
-            ck_assert(r == 0 || a.range[r].end < a.range[r - 1].first);
-            ck_assert_uint_ge(a.range[r].first, a.floor);
-            for (uint64_t n = a.range[r].first; n < a.range[r].end; n++) {
-                ck_assert(model[n]); /* nothing is told that has not come */
-            }
-        }
+        ck_assert(is_sound(&a, model));
     }
 }
 END_TEST
