@@ -55,6 +55,7 @@ struct world {
     struct kirim_timer send_timer, move_timer;
     struct test_random random;
     bool has_bursts;
+    uint32_t queue_count_max; /* of clients' endpoints; 0: the default */
     size_t client_count, accepted, moves_left, listener_closed;
 };
 
@@ -262,6 +263,7 @@ static struct peer *start(struct world *w)
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_open_options o = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
     ep.peer = addr_of("10.0.0.1:7");
+    ep.queue_count_max = w->queue_count_max;
     o.endpoint = &ep;
     set_up_channel(&o.channel, p);
     ck_assert_int_eq(kirim_channel_open(w->client_loop, &o, &p->channel), KIRIM_OK);
@@ -528,6 +530,24 @@ START_TEST(marks_slow_a_sender_down_and_nothing_is_lost)
 }
 END_TEST
 
+/* A queue of two datagrams: what finds no room waits, and is not lost. */
+START_TEST(full_queue_below_loses_nothing)
+{
+    struct world *const w = open_world(11);
+    struct kirim_channel_stats stats;
+    w->queue_count_max = 2;
+    large_bytes_now = 30000;
+    struct peer *const p = start(w);
+    p->wanted = 40;
+    send_more(p);
+    run_world(w, 20 * SECOND);
+    ck_assert(is_complete(p->other));
+    kirim_channel_read_stats(p->channel, &stats);
+    ck_assert_uint_eq(stats.tx_lost, 0);
+    close_world(w);
+}
+END_TEST
+
 START_TEST(partition_that_heals_is_survived)
 {
     struct world *const w = open_world(10);
@@ -558,6 +578,7 @@ int main(int argc, char **argv)
         { channel_follows_a_client_behind_a_new_port, 0 },
         { server_that_restarts_says_so, 0 },
         { marks_slow_a_sender_down_and_nothing_is_lost, 0 },
+        { full_queue_below_loses_nothing, 0 },
         { partition_that_heals_is_survived, 0 },
         { NULL, 0 },
     };
