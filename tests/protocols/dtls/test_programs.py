@@ -32,6 +32,7 @@ class Echo(unittest.TestCase):
                     found = self.check(server, "--reactor", reactor, host=host)
                     self.assertTrue(found["certified"])
                     self.check(server, "--mtu", 500, "--size", 463, host=host)
+                    server.wait_for("err", r"(?s)KIRIM_OK peer=.*KIRIM_OK peer=")
                     self.assertEqual(server.stop(), 0)
                     counters = dtlskit.counters(server)
                     self.assertEqual((counters["done"], counters["closed"]), (2, 2))
