@@ -7,6 +7,18 @@ import dtlskit
 import programs
 
 
+def start_impair(port, *arguments):
+    """A bad network before that port; its own is in `port`."""
+    middle = programs.Program("impair", "--listen", "127.0.0.1:0", "--to", f"127.0.0.1:{port}",
+                              *arguments)
+    try:
+        middle.port = int(middle.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+    except BaseException:
+        middle.__exit__()
+        raise
+    return middle
+
+
 @unittest.skipUnless(dtlskit.HAS_PROGRAM, "dtls_echo is missing: built without OpenSSL")
 @unittest.skipUnless(dtlskit.OPENSSL, "openssl is missing: install the package openssl")
 class Echo(unittest.TestCase):
@@ -81,6 +93,25 @@ class Echo(unittest.TestCase):
             client.wait_for("out", "still there")
             self.assertEqual(server.stop(), 0)
             self.assertEqual(client.wait_end(), 0, client.texts)
+
+    def test_over_a_bad_network(self):
+        """Through impair: a small path that loses, repeats, overtakes and flips bits."""
+        faults = ("--loss", 4, "--burst", 1, "--duplicate", 5, "--jitter", 2, "--reorder", 5,
+                  "--corrupt", 4, "--mtu", 576)
+        ends = []
+        for seed in range(1, 5):
+            with self.subTest(seed=seed), \
+                    dtlskit.start_server(self.place, "--mtu", 500) as server, \
+                    start_impair(server.port, "--seed", seed, *faults) as middle:
+                done, found = dtlskit.ask(self.place, middle.port, "--mtu", 500, "--size", 400,
+                                          "--timeout-ms", 1000)
+                self.assertEqual(found["mismatched"], 0, done.stderr)
+                self.assertEqual(found["echoed"] + found["lost"], 10, done.stderr)
+                self.assertGreater(found["echoed"], 0)
+                self.assertEqual(server.stop(), 0)
+                self.assertEqual(middle.stop(), 0)
+                ends.append(dtlskit.counters(server))
+        self.assertGreater(sum(end["discarded"] + end["malformed"] for end in ends), 0)
 
     def test_nobody_there(self):
         done, found = dtlskit.ask(self.place, programs.closed_port())
