@@ -49,8 +49,9 @@ struct kirim_dtls {
     char psk_identity[KIRIM_DTLS_PSK_IDENTITY_BYTES_MAX + 1];
     unsigned char *alpn; /* as on the wire */
     size_t alpn_bytes;
-    BIO_ADDR *nobody; /* where DTLSv1_listen() writes */
-    bool has_trust;   /* somebody is trusted to issue certificates */
+    BIO_ADDR *nobody;   /* where DTLSv1_listen() writes */
+    uint8_t belief[32]; /* digest of what peers are asked to show */
+    bool has_trust;     /* somebody is trusted to issue certificates */
     uint32_t server_half_open;
     struct ki_dtls_conn *half_open, *youngest;   /* servers' handshakes, the oldest first */
     struct ki_dtls_conn *handover;               /* established, for the session that is opened */

@@ -160,6 +160,15 @@ kirim_err kirim_dtls_session(struct kirim_layer *layer, uint8_t *out, size_t roo
     return KIRIM_OK;
 }
 
+/* Whether a session began where a peer was asked to show the same. OpenSSL would not go on with a
+ * whole handshake, but end it. */
+static bool is_of_belief(const struct kirim_dtls *dtls, const SSL_SESSION *session)
+{
+    unsigned bytes = 0;
+    const unsigned char *const belief = SSL_SESSION_get0_id_context(session, &bytes);
+    return bytes == sizeof dtls->belief && memcmp(belief, dtls->belief, bytes) == 0;
+}
+
 void ki_dtls_resume(struct ki_dtls_conn *conn, const char *host, const struct kirim_buf *session)
 {
     const uint8_t *const data = session->data;
@@ -176,8 +185,8 @@ void ki_dtls_resume(struct ki_dtls_conn *conn, const char *host, const struct ki
     }
     const unsigned char *from = data + header_bytes;
     SSL_SESSION *const known = d2i_SSL_SESSION(NULL, &from, (int)(session->bytes - header_bytes));
-    if (known != NULL) {
+    if (known != NULL && is_of_belief(conn->dtls, known)) {
         (void)SSL_set_session(conn->ssl, known);
-        SSL_SESSION_free(known);
     }
+    SSL_SESSION_free(known);
 }

@@ -10,6 +10,7 @@
 #include <kirim/secret.h>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -292,15 +293,27 @@ static const char *choose_suites(const struct kirim_dtls *dtls, const struct kir
                                          : SUITES_OF_CERTIFICATES ":" SUITES_OF_KEYS;
 }
 
+/* What a peer is asked to show: whoever resumes shows it no more, so a session is for those who ask
+ * the same, also where they share a key of tickets. A hook is known by its being there. */
+static bool set_belief(struct kirim_dtls *dtls, const struct kirim_dtls_options *o)
+{
+    const uint8_t asked[] = { (uint8_t)o->verify, o->verify_peer != NULL, o->is_system_trusted,
+                              o->psk_key.bytes != 0, o->psk != NULL };
+    uint8_t input[sizeof dtls->belief + sizeof asked];
+    const void *const trusted = o->trusted.bytes != 0 ? o->trusted.data : "";
+    memcpy(input + sizeof dtls->belief, asked, sizeof asked);
+    return EVP_Digest(trusted, o->trusted.bytes, input, NULL, EVP_sha256(), NULL) == 1 &&
+           EVP_Digest(input, sizeof input, dtls->belief, NULL, EVP_sha256(), NULL) == 1 &&
+           SSL_CTX_set_session_id_context(dtls->ctx, dtls->belief, sizeof dtls->belief) == 1;
+}
+
 kirim_err ki_dtls_configure(struct kirim_dtls *dtls, const struct kirim_dtls_options *o)
 {
-    static const unsigned char name[] = "kirim dtls";
     SSL_CTX *const ctx = dtls->ctx;
     set_rules(ctx, o);
     dtls->has_trust = o->trusted.bytes != 0 || o->is_system_trusted;
     if (SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_session_id_context(ctx, name, sizeof name - 1) != 1 ||
+        SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) != 1 || !set_belief(dtls, o) ||
         !set_suites(ctx, choose_suites(dtls, o)) || !set_keys(ctx, o) ||
         (o->srtp_profiles != NULL && SSL_CTX_set_tlsext_use_srtp(ctx, o->srtp_profiles) != 0)) {
         return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? KIRIM_ENOMEM

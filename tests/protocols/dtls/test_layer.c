@@ -422,6 +422,65 @@ START_TEST(without_tickets_nobody_resumes)
 }
 END_TEST
 
+/* Servers that share a key of tickets, of which the second asks more of its peers, or trusts
+ * others: whoever was let in by the first shows a certificate to the second all the same. */
+START_TEST(ticket_of_an_easier_server_is_not_taken)
+{
+    uint8_t room[SESSION_ROOM];
+    uint8_t key[KIRIM_DTLS_TICKET_KEY_BYTES] = { 7 };
+    struct kit_setup setup = { .server = kit_server_options(), .client = kit_client_options() };
+    setup.server.ticket_key = (struct kirim_buf){ key, sizeof key };
+    if (_i == 1) { /* let in as somebody whom the second does not trust */
+        setup.client.certificate = identity_text(kit_identities()->client.certificate);
+        setup.client.private_key = identity_text(kit_identities()->client.key);
+        setup.server.verify = KIRIM_DTLS_VERIFY_REQUIRE;
+        setup.server.trusted = identity_text(kit_identities()->ca.certificate);
+    }
+    struct kit_world *w = kit_open(&setup);
+    const struct kirim_buf session = first_session(w, room);
+    kit_close(w);
+    if (_i == 0) {
+        setup.server.verify = KIRIM_DTLS_VERIFY_REQUIRE;
+        setup.server.trusted = identity_text(kit_identities()->ca.certificate);
+    } else if (_i == 1) {
+        setup.server.trusted = identity_text(kit_identities()->other.certificate);
+    }
+    w = kit_open(&setup);
+    const struct kit_client *const c = kit_connect_from(w, 0, NULL, &session);
+    kit_run(w, 2 * SECOND);
+    ck_assert_uint_eq(w->server_ready, _i == 2);
+    ck_assert_uint_eq(kit_server_stats(w).resumed, _i == 2); /* the same server once more */
+    ck_assert_int_eq(c->why, _i == 2 ? KIRIM_OK : KIRIM_ECONNRESET);
+    kit_close(w);
+}
+END_TEST
+
+/* A client that trusted others then, or asked somebody else about the certificate. */
+START_TEST(session_of_a_laxer_client_is_not_resumed)
+{
+    uint8_t room[SESSION_ROOM];
+    uint8_t key[KIRIM_DTLS_TICKET_KEY_BYTES] = { 7 };
+    struct pin pin = { .is_accepting = true };
+    struct kit_setup setup = { .server = kit_server_options(), .client = kit_client_options() };
+    setup.server.ticket_key = (struct kirim_buf){ key, sizeof key };
+    if (_i == 0) {
+        setup.client.verify_peer = on_verify;
+        setup.client.user = &pin;
+    }
+    struct kit_world *w = kit_open(&setup);
+    const struct kirim_buf session = first_session(w, room);
+    kit_close(w);
+    setup.client = kit_client_options();
+    setup.client.trusted = identity_text(kit_identities()->other.certificate);
+    w = kit_open(&setup);
+    const struct kit_client *const c = kit_connect_from(w, 0, NULL, &session);
+    kit_run(w, 2 * SECOND);
+    ck_assert_uint_eq(c->ready_count, 0);
+    ck_assert_int_eq(c->why, KIRIM_EACCES);
+    kit_close(w);
+}
+END_TEST
+
 /* ---- messages -------------------------------------------------------------------------------- */
 
 START_TEST(message_over_the_limit_is_refused_whole)
@@ -664,6 +723,8 @@ int main(void)
         { session_is_resumed, 2 },
         { other_session_is_not_resumed, 5 },
         { without_tickets_nobody_resumes, 0 },
+        { ticket_of_an_easier_server_is_not_taken, 3 },
+        { session_of_a_laxer_client_is_not_resumed, 2 },
         { message_over_the_limit_is_refused_whole, 0 },
         { message_in_pieces_is_one_record, 0 },
         { path_of_500_bytes_is_enough, 3 },
