@@ -211,9 +211,9 @@ static void set_up(struct ki_dtls_conn *c)
     const size_t record_bytes = room > RECORD_BYTES_USUAL ? room : RECORD_BYTES_USUAL;
     DTLS_set_timer_cb(c->ssl, choose_timeout);
     /* Not more than will be used, for it is memory of each association. */
-    (void)SSL_set_max_send_fragment(c->ssl, (int)(record_bytes < KIRIM_DTLS_RECORD_BYTES_MAX
-                                                      ? record_bytes
-                                                      : KIRIM_DTLS_RECORD_BYTES_MAX));
+    c->record_bytes_max =
+        record_bytes < KIRIM_DTLS_RECORD_BYTES_MAX ? record_bytes : KIRIM_DTLS_RECORD_BYTES_MAX;
+    (void)SSL_set_max_send_fragment(c->ssl, (int)c->record_bytes_max);
     if (c->is_server) {
         SSL_set_accept_state(c->ssl);
         SSL_set_verify(c->ssl, server_modes[verify], NULL);
@@ -412,6 +412,10 @@ kirim_err ki_dtls_conn_write(struct ki_dtls_conn *c, const void *data, size_t by
     }
     const uint8_t limit = SSL_SESSION_get_max_fragment_length(SSL_get0_session(c->ssl));
     if (limit != TLSEXT_max_fragment_length_DISABLED && bytes > (size_t)256 << limit) {
+        return KIRIM_EMSGSIZE;
+    }
+    /* Its buffer is made for the path as it was at the beginning. */
+    if (bytes > c->record_bytes_max) {
         return KIRIM_EMSGSIZE;
     }
     c->tx_control = control;

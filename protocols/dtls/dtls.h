@@ -126,7 +126,7 @@ struct kirim_dtls_options {
     /** SRTP profiles in OpenSSL's notation, "SRTP_AES128_CM_SHA1_80:..."; NULL: no DTLS-SRTP. */
     const char *srtp_profiles;
     /** Servers: key of session tickets, KIRIM_DTLS_TICKET_KEY_BYTES, for those who shall resume
-     * each other's sessions. Empty: a random one. */
+     * each other's sessions, if they ask the same of their peers. Empty: a random one. */
     struct kirim_buf ticket_key;
     /** A handshake that has taken so long fails, in ns. 0: 30 s. */
     uint64_t handshake_ns;
@@ -280,9 +280,10 @@ kirim_err kirim_dtls_admit(struct kirim_dtls *dtls, struct kirim_sessions *set,
  * certificate is asked for, or datagrams below of less than KIRIM_DTLS_PAYLOAD_BYTES_MIN; with
  * KIRIM_ENOMEM.
  *
- * `send` of the layer above also answers KIRIM_EMSGSIZE over KIRIM_DTLS_RECORD_BYTES_MAX, or what
- * the peer has asked for (RFC 6066); KIRIM_EOPNOTSUPP for an empty datagram, which OpenSSL cannot
- * send. Datagrams leave one by one: nothing is split, nothing is joined.
+ * `send` of the layer above also answers KIRIM_EMSGSIZE over KIRIM_DTLS_RECORD_BYTES_MAX, what the
+ * peer has asked for (RFC 6066), or the longer of 4,096 bytes and the path when it was opened;
+ * KIRIM_EOPNOTSUPP for an empty datagram, which OpenSSL cannot send. Datagrams leave one by one:
+ * nothing is split, nothing is joined.
  *
  * The stack is closed with KIRIM_OK after the peer's close_notify, KIRIM_ECONNRESET after its
  * alert, KIRIM_EACCES if it was not believed, KIRIM_ETIMEDOUT if the handshake took too long,

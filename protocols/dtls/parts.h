@@ -78,6 +78,7 @@ struct ki_dtls_conn {
     size_t rx_bytes;
     const struct kirim_control *tx_control; /* of the message that is being sent */
     kirim_err tx_err;                       /* what the layer below said of it */
+    size_t record_bytes_max;                /* longest message that OpenSSL has room for */
     uint32_t early_count;
     uint32_t alert_count; /* received */
     uint32_t tx_count;    /* datagrams sent */

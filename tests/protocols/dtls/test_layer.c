@@ -542,6 +542,25 @@ START_TEST(path_of_500_bytes_is_enough)
 }
 END_TEST
 
+/* OpenSSL's buffer is as long as the path was at the beginning: what is longer is refused, and the
+ * association lives on. */
+START_TEST(path_that_grows_ends_nothing)
+{
+    static const uint8_t bytes[9000];
+    struct kit_world *const w = kit_open_plain();
+    struct kit_client *const c = connect_and_say(w, 1, 10);
+    kit_run(w, SECOND);
+    ck_assert_int_eq(kirim_stack_set_payload_bytes_max(c->stack, sizeof bytes), KIRIM_OK);
+    ck_assert_int_eq(kit_say(c, bytes, 4097), KIRIM_EMSGSIZE);
+    ck_assert_int_eq(kit_say(c, bytes, 4096), KIRIM_OK);
+    ck_assert_int_eq(kit_say(c, bytes, 10), KIRIM_OK);
+    kit_run(w, SECOND);
+    ck_assert_uint_eq(c->closed_count, 0);
+    ck_assert_uint_eq(c->last_bytes, 10);
+    kit_close(w);
+}
+END_TEST
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 START_TEST(close_notify_ends_both)
@@ -725,6 +744,7 @@ int main(void)
         { without_tickets_nobody_resumes, 0 },
         { ticket_of_an_easier_server_is_not_taken, 3 },
         { session_of_a_laxer_client_is_not_resumed, 2 },
+        { path_that_grows_ends_nothing, 0 },
         { message_over_the_limit_is_refused_whole, 0 },
         { message_in_pieces_is_one_record, 0 },
         { path_of_500_bytes_is_enough, 3 },
