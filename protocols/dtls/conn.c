@@ -362,9 +362,27 @@ static bool is_too_early(struct ki_dtls_conn *c)
     return c->early_count++ >= KI_DTLS_EARLY_MAX;
 }
 
+/* Whether a message in the clear is longer than one in its place can be. OpenSSL makes room for
+ * each of the next ten as soon as a byte of it has come, and ends the handshake over one that is
+ * too long for anything, though anybody can have sent it. */
+static bool is_too_long(const struct ki_dtls_conn *c, const struct ki_dtls_record *record)
+{
+    enum { OF_CLIENTS_BYTES_MAX = 4096, CERTIFICATE_NUMBER = 2 /* behind both hellos */ };
+    const uint8_t *const m = record->body;
+    if (record->epoch != 0 || record->type != KI_DTLS_HANDSHAKE) {
+        return false;
+    }
+    const uint32_t bytes = (uint32_t)m[1] << 16 | (uint32_t)m[2] << 8 | (uint32_t)m[3];
+    const bool may_be_certificate =
+        c->dtls->verify >= KIRIM_DTLS_VERIFY_REQUEST && m[4] == 0 && m[5] == CERTIFICATE_NUMBER;
+    return bytes > (!c->is_server || may_be_certificate ? (uint32_t)KI_DTLS_CERTIFICATES_BYTES_MAX
+                                                        : (uint32_t)OF_CLIENTS_BYTES_MAX);
+}
+
 bool ki_dtls_conn_feed(struct ki_dtls_conn *c, const struct ki_dtls_record *record)
 {
-    if (record->epoch != 0 && (record->body_bytes < sealed_bytes_min(c) || is_too_early(c))) {
+    if (is_too_long(c, record) ||
+        (record->epoch != 0 && (record->body_bytes < sealed_bytes_min(c) || is_too_early(c)))) {
         return false;
     }
     c->rx = record->data;

@@ -203,7 +203,7 @@ static void take_record(struct kirim_layer *layer, const struct kirim_datagram *
         s->dtls->stats.rx_malformed++; /* what anybody can forge is over */
         return;
     }
-    (void)ki_dtls_conn_feed(conn, record);
+    s->dtls->stats.rx_discarded += !ki_dtls_conn_feed(conn, record);
     if (conn == s->live) {
         (void)read_all(conn, up);
     }

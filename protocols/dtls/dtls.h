@@ -214,7 +214,8 @@ struct kirim_dtls_stats {
     uint64_t hellos_dropped;  /**< First datagrams that were no whole ClientHello. */
     uint64_t retransmits;     /**< Flights that were sent again as a time-out passed. */
     uint64_t rx_malformed;    /**< Dropped: not DTLS 1.2, or not at this time. */
-    uint64_t rx_discarded;    /**< Records that were not authentic, or came twice, or were empty. */
+    uint64_t rx_discarded;    /**< Records that were not authentic, or came twice, were empty, or of
+                               * a message longer than one can be there. */
     uint64_t rx_closed;       /**< Associations that the peer ended with close_notify, */
     uint64_t rx_fatal;        /**< and with an alert. */
     uint64_t tx_lost;         /**< Datagrams of handshakes that the layer below did not take. */

@@ -16,10 +16,11 @@
 #include "hello.h"
 
 enum {
-    KI_DTLS_BATCH_MAX = 64,         /* records that are handed up together */
-    KI_DTLS_AREA_BYTES = 64 * 1024, /* where they lie */
-    KI_DTLS_EARLY_MAX = 8,          /* encrypted records that may wait for their keys */
-    KI_DTLS_NAME_BYTES = 256        /* of a host, with its NUL */
+    KI_DTLS_BATCH_MAX = 64,                 /* records that are handed up together */
+    KI_DTLS_AREA_BYTES = 64 * 1024,         /* where they lie */
+    KI_DTLS_EARLY_MAX = 8,                  /* encrypted records that may wait for their keys */
+    KI_DTLS_CERTIFICATES_BYTES_MAX = 32768, /* of a peer: the longest message of a handshake */
+    KI_DTLS_NAME_BYTES = 256                /* of a host, with its NUL */
 };
 
 /* What the layer's `closed` will say besides. */

@@ -16,10 +16,7 @@
 
 #include "parts.h"
 
-enum {
-    CERTIFICATES_BYTES_MAX = 32768, /* of a peer: what it can make us hold for each message */
-    ALPN_NAME_BYTES_MAX = 255
-};
+enum { ALPN_NAME_BYTES_MAX = 255 };
 
 /* Keys that both have, also as small devices can do it (RFC 7925). */
 #define SUITES_OF_KEYS                                                         \
@@ -256,7 +253,7 @@ static void set_rules(SSL_CTX *ctx, const struct kirim_dtls_options *o)
                                  (o->is_without_tickets ? SSL_OP_NO_TICKET : 0));
     /* Sessions live in tickets: a server keeps none. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_BYTES_MAX);
+    SSL_CTX_set_max_cert_list(ctx, KI_DTLS_CERTIFICATES_BYTES_MAX);
     SSL_CTX_set_cert_verify_callback(ctx, verify_peer, NULL);
     SSL_CTX_set_cookie_verify_cb(ctx, check_cookie);
     SSL_CTX_set_info_callback(ctx, note_alert);

@@ -471,6 +471,7 @@ END_TEST
 /* ---- what is left of all that ---------------------------------------------------------------- */
 
 static size_t block_count; /* of OpenSSL's memory */
+static size_t taken_bytes; /* all that it has ever asked for */
 
 static void *counted_malloc(size_t bytes, const char *file, int line)
 {
@@ -478,6 +479,7 @@ static void *counted_malloc(size_t bytes, const char *file, int line)
     (void)file;
     (void)line;
     block_count += block != NULL;
+    taken_bytes += bytes;
     return block;
 }
 
@@ -501,6 +503,84 @@ static void counted_free(void *old, const char *file, int line)
     block_count -= old != NULL;
     free(old);
 }
+
+/* First bytes of the messages that would follow, each of which is said to be as long as those of a
+ * certificate may be; OpenSSL makes room for each at once. */
+START_TEST(announced_messages_take_no_memory)
+{
+    enum { MESSAGE_COUNT = 10, MESSAGE_BYTES = 32768 };
+    static const uint16_t verify[] = { KIRIM_DTLS_VERIFY_DEFAULT, KIRIM_DTLS_VERIFY_REQUEST };
+    struct kit_setup setup = { .server = kit_server_options() };
+    struct raw raw;
+    setup.server.verify = verify[_i];
+    struct kit_world *const w = kit_open(&setup);
+    struct kit_client *const c = connect_open(w);
+    raw_open(&raw, w);
+    begin_and_stop(w, &raw, kit_kept(c, true, 0), 1);
+    const struct kirim_dtls_stats stats = kit_server_stats(w);
+    const size_t before = taken_bytes;
+    for (uint8_t i = 0; i < MESSAGE_COUNT; i++) {
+        const uint8_t record[] = { 22,
+                                   0xfe,
+                                   0xfd,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   (uint8_t)(10 + i),
+                                   0,
+                                   13,
+                                   11,
+                                   0,
+                                   MESSAGE_BYTES >> 8,
+                                   0,
+                                   0,
+                                   (uint8_t)(2 + i),
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   0,
+                                   1,
+                                   1 };
+        ck_assert_int_eq(kirim_endpoint_send_to(raw.ep, record, sizeof record, NULL), KIRIM_OK);
+    }
+    kit_run(w, 10 * MS);
+    /* The certificate is the first message, where one was asked for. */
+    ck_assert_uint_lt(taken_bytes - before, (size_t)(_i + 1) * MESSAGE_BYTES);
+    ck_assert_uint_eq(kit_server_stats(w).rx_discarded - stats.rx_discarded,
+                      MESSAGE_COUNT - (size_t)_i);
+    ck_assert_uint_eq(kit_server_stats(w).half_open, 1);
+    kit_close(w);
+}
+END_TEST
+
+/* Nor is a handshake ended by one that is too long for anything, at either end. */
+START_TEST(message_too_long_for_anything_is_dropped)
+{
+    static const uint8_t record[] = { 22, 0xfe, 0xfd, 0,    0, 0, 0, 0, 0, 0, 10, 0, 13,
+                                      11, 0xff, 0xff, 0xff, 0, 2, 0, 0, 0, 0, 0,  1, 1 };
+    struct kit_world *const w = kit_open_plain();
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    link.delay_ns = 100 * MS;
+    kit_set_links(w, &link);
+    struct kit_client *const c = kit_connect(w);
+    for (int i = 0; i < 80; i++) {
+        if (w->server_opened > 0) {
+            kit_inject(c, record, sizeof record);
+        }
+        ck_assert_ptr_nonnull(c->stack);
+        kit_inject_to(c, record, sizeof record);
+        kit_run(w, 10 * MS);
+    }
+    ck_assert_uint_eq(c->ready_count, 1);
+    ck_assert_uint_eq(w->server_ready, 1);
+    kit_close(w);
+}
+END_TEST
 
 /* Breaks off at every step, from either side, for every reason. */
 static void break_one(struct kit_world *w, int n)
@@ -598,6 +678,8 @@ int main(void)
         { peer_that_begins_anew_replaces_itself, 0 },
         { hello_of_a_live_peer_changes_nothing, 0 },
         { second_beginning_takes_the_place_of_the_first, 0 },
+        { announced_messages_take_no_memory, 2 },
+        { message_too_long_for_anything_is_dropped, 0 },
         { thousand_broken_handshakes_leave_nothing, 0 },
         { errors_do_not_mix, 0 },
         { shorter_path_is_told, 0 },
