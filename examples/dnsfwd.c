@@ -91,10 +91,10 @@ static void print_counters(const struct daemon *d)
     cli_say(&d->cli,
             "upstream asked=%" PRIu64 " answered=%" PRIu64 " failed=%" PRIu64 " unusable=%" PRIu64
             " wrong_peer=%" PRIu32 " wrong_id=%" PRIu32 " malformed=%" PRIu32
-            " wrong_question=%" PRIu32 " wrong_cookie=%" PRIu32,
+            " wrong_question=%" PRIu32 " wrong_cookie=%" PRIu32 " gave_way=%" PRIu64,
             outer->asked, outer->answered, stats->failed, stats->malformed, outer->ignored.peer,
             outer->ignored.id, outer->ignored.malformed, outer->ignored.question,
-            outer->ignored.cookie);
+            outer->ignored.cookie, outer->gave_way);
     dns_guard_print(&d->guard);
     for (size_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
         if (stats->rcode[rcode] > 0) {

@@ -6,11 +6,15 @@
 
 #include "arrival.h"
 
+/* Where all places are taken, a question that has been asked for so long gives way. */
+static const uint64_t GIVE_WAY_NS = 200000000;
+
 /* A question that is being asked. */
 struct kirim_dns_forward_job {
     struct kirim_dns_lookup lookup;
     struct kirim_dns_forward *forward;
-    struct kirim_dns_pending *pending;
+    struct kirim_dns_pending *pending; /* NULL: it gave way, and nobody waits for it */
+    struct kirim_dns_forward_job *newer, *older;
     size_t first; /* of the forwarder's servers, the one that is the lookup's first */
 };
 
@@ -76,6 +80,38 @@ static void keep_cookies(struct kirim_dns_forward *forward, const struct kirim_d
     forward->jar_local[index] = *local;
 }
 
+static void link_job(struct kirim_dns_forward *forward, struct kirim_dns_forward_job *job)
+{
+    job->newer = NULL;
+    job->older = forward->newest;
+    *(job->older != NULL ? &job->older->newer : &forward->oldest) = job;
+    forward->newest = job;
+}
+
+static void unlink_job(struct kirim_dns_forward *forward, const struct kirim_dns_forward_job *job)
+{
+    *(job->newer != NULL ? &job->newer->older : &forward->newest) = job->older;
+    *(job->older != NULL ? &job->older->newer : &forward->oldest) = job->newer;
+}
+
+/* Nobody may keep all others out with questions that find no answer: a server that answers does so
+ * sooner. */
+static void make_room(struct kirim_dns_forward *forward, uint64_t now_ns)
+{
+    struct kirim_dns_forward_job *const job = forward->oldest;
+    if (kirim_dns_forwarder_stats(forward->forwarder)->pending_count <
+            forward->options.forwarder.pending_max ||
+        job == NULL || now_ns - job->lookup.started_ns < GIVE_WAY_NS) {
+        return;
+    }
+    struct kirim_dns_pending *const pending = job->pending;
+    job->pending = NULL;
+    unlink_job(forward, job);
+    forward->stats.gave_way++;
+    end_question(forward, pending, NULL);
+    kirim_dns_lookup_cancel(&job->lookup); /* on_done() follows */
+}
+
 static void on_done(struct kirim_dns_lookup *lookup)
 {
     struct kirim_dns_forward_job *const job = lookup->user;
@@ -89,11 +125,14 @@ static void on_done(struct kirim_dns_lookup *lookup)
     forward->stats.ignored.malformed += query->ignored.malformed;
     forward->stats.ignored.question += query->ignored.question;
     forward->stats.ignored.cookie += query->ignored.cookie;
-    if (is_answered) {
+    if (is_answered && job->pending != NULL) {
         forward->first = (job->first + query->server_index) % forward->options.server_count;
         keep_cookies(forward, job);
     }
-    end_question(forward, job->pending, is_answered ? &query->answer : NULL);
+    if (job->pending != NULL) {
+        unlink_job(forward, job);
+        end_question(forward, job->pending, is_answered ? &query->answer : NULL);
+    }
     (void)forward->options.forwarder.alloc(forward->options.forwarder.alloc_user, job, sizeof *job,
                                            0);
 }
@@ -131,6 +170,7 @@ static void ask_servers(struct kirim_dns_forward *forward, struct kirim_dns_pend
         job->pending = pending;
         job->first = forward->first;
         if (start_job(forward, job) == KIRIM_OK) {
+            link_job(forward, job);
             return;
         }
         (void)options->alloc(options->alloc_user, job, sizeof *job, 0);
@@ -147,6 +187,7 @@ static void answer_datagram(struct kirim_dns_forward_port *port, const struct ki
     const struct kirim_dns_request request = { { d->data, d->bytes }, &d->peer, now_ns };
     struct kirim_dns_asker asker = { .peer = d->peer, .via = port };
     struct kirim_dns_room reply;
+    make_room(forward, now_ns);
     if (!reserve_answer(forward, port, &reply)) {
         return;
     }

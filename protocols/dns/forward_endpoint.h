@@ -3,9 +3,11 @@
  * A forwarder on a loop: ports where it is asked, and a lookup for each question that it has to
  * ask, with an identifier, a port and a cookie that nobody can guess.
  *
- * The server that answered last is asked first. What is known of a server's cookies is kept, so
- * that its answers have to have them from then on. The structures are the caller's storage and stay
- * put while they are in use. Loop thread only. Sources: as for forwarder.h, and RFC 5452 section 9.
+ * Where all places for questions under way are taken, one that is as old as 200 ms gives way to a
+ * new one: its askers get SERVFAIL. The server that answered last is asked first. What is known of
+ * a server's cookies is kept, so that its answers have to have them from then on. The structures
+ * are the caller's storage and stay put while they are in use. Loop thread only. Sources: as for
+ * forwarder.h, and RFC 5452 section 9.
  */
 #ifndef KIRIM_DNS_FORWARD_ENDPOINT_H
 #define KIRIM_DNS_FORWARD_ENDPOINT_H
@@ -38,6 +40,7 @@ struct kirim_dns_forward_stats {
     uint64_t unanswered; /**< Answers that found the send queue full, or the port gone. */
     uint64_t asked;      /**< Datagrams sent to servers. */
     uint64_t answered;   /**< Questions that servers have answered. */
+    uint64_t gave_way;   /**< Questions that ended early, as all places were taken. */
     struct kirim_dns_query_ignored ignored; /**< What came in their place. */
 };
 
@@ -50,6 +53,8 @@ struct kirim_dns_forward {
     struct kirim_dns_forwarder *forwarder;    /**< NULL: not open. */
     struct kirim_dns_forward_stats stats;     /**< What was counted. */
     size_t first;                             /**< The server that is asked first. */
+    struct kirim_dns_forward_job *oldest;     /**< Of the questions under way. */
+    struct kirim_dns_forward_job *newest;     /**< Likewise. */
     struct kirim_dns_cookie_jar jar[KIRIM_DNS_QUERY_SERVER_COUNT_MAX]; /**< Cookies by server. */
     struct kirim_addr jar_local[KIRIM_DNS_QUERY_SERVER_COUNT_MAX];     /**< Whose address they are
                                                                           for; port 0. */

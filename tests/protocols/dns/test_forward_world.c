@@ -49,6 +49,7 @@ struct world {
     struct kirim_dns_server server;
     struct kirim_endpoint *server_endpoint, *other_endpoint;
     bool is_forging;
+    bool is_deaf; /* to names with two digits */
     size_t forged, requests;
     struct kirim_dns_forward_options options;
     struct kirim_dns_forward forward;
@@ -102,6 +103,9 @@ static void on_question(struct kirim_endpoint *ep, const struct kirim_batch *bat
                                                    kirim_loop_now(w->loop[SERVER]) };
         static struct kit_reply reply;
         w->requests++;
+        if (w->is_deaf && d->data[12] == 3) {
+            continue;
+        }
         kit_serve(&w->server, &request, &reply);
         ck_assert_uint_gt(reply.bytes, 0);
         if (w->is_forging && reply.message.record_count[KIRIM_DNS_SECTION_ANSWER] > 0) {
@@ -471,6 +475,31 @@ START_TEST(client_that_vanishes_stops_nobody)
 }
 END_TEST
 
+/* Somebody asks for names whose server is silent, as many as there are places. */
+START_TEST(silent_names_keep_nobody_out)
+{
+    struct world *const w = open_world(1);
+    w->is_deaf = true;
+    for (unsigned i = 0; i < PENDING_MAX; i++) {
+        start_client(w, 10 + i);
+    }
+    run_world(w, 100 * MS);
+    start_client(w, 0); /* all of them may still be answered */
+    run_world(w, 50 * MS);
+    ck_assert_uint_eq(w->failed, 1);
+    run_world(w, 150 * MS);
+    for (unsigned i = 1; i < 3; i++) { /* the place of the first is enough for both */
+        start_client(w, i);
+        run_world(w, 50 * MS);
+        ck_assert_uint_eq(w->right, i);
+    }
+    ck_assert_uint_eq(w->forward.stats.gave_way, 1);
+    ck_assert_uint_eq(w->failed, 2);
+    ck_assert_uint_eq(stats_of(w)->pending_count, PENDING_MAX - 1);
+    close_world(w);
+}
+END_TEST
+
 START_TEST(closing_in_the_middle_leaves_nothing)
 {
     struct world *const w = open_world(1);
@@ -518,6 +547,7 @@ int main(int argc, char **argv)
         { flood_of_guesses_hits_nothing, 0 },
         { cookie_that_is_demanded_twice_is_no_failure, 0 },
         { client_that_vanishes_stops_nobody, 0 },
+        { silent_names_keep_nobody_out, 0 },
         { closing_in_the_middle_leaves_nothing, 0 },
         { every_failed_allocation_leaves_nothing, 0 },
         { NULL, 0 },
