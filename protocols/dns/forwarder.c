@@ -196,15 +196,17 @@ static void count_reply(struct kirim_dns_forwarder *f, const struct kirim_dns_ro
     }
 }
 
-/* Lets an answer that is ready pass the guard. Results other than success are one topic each. */
-static void pass_reply(struct exchange *x, uint16_t rcode, struct kirim_dns_room *reply)
+/* Lets an answer that is ready pass the guard. Results other than success are one topic each; what
+ * a name does not have is one for all types. */
+static void pass_reply(struct exchange *x, uint16_t rcode, bool is_negative,
+                       struct kirim_dns_room *reply)
 {
     struct kirim_dns_forwarder *const f = x->f;
     const struct kirim_dns_question *const question = &x->key.question;
     const bool is_answer = rcode == KIRIM_DNS_NOERROR && x->caller.has_question;
     const struct kirim_dns_topic topic = {
         .kind = is_answer ? TOPIC_ANSWER : (uint16_t)(TOPIC_RESULT + rcode),
-        .type = is_answer ? question->type : 0,
+        .type = is_answer && !is_negative ? question->type : 0,
         .name = is_answer ? &question->name : NULL,
     };
     switch (kirim_dns_guard_limit(f->options.guard, x->request, &x->caller, &topic)) {
@@ -234,7 +236,7 @@ static void refuse(struct exchange *x, uint16_t rcode, struct kirim_dns_room *re
     }
     reply->bytes = kirim_dns_caller_end(&x->caller, udp_bytes,
                                         KIRIM_DNS_ANSWER_FLAGS(KIRIM_DNS_FLAG_RA, rcode), &b);
-    pass_reply(x, rcode, reply);
+    pass_reply(x, rcode, false, reply);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -416,7 +418,7 @@ static struct kirim_dns_pending *look_up(struct exchange *x, struct kirim_dns_ro
     }
     f->stats.hits++;
     kirim_dns_kept_write(&view, &x->caller, &x->message.question.name, f->options.udp_bytes, reply);
-    pass_reply(x, view.form->rcode, reply);
+    pass_reply(x, view.form->rcode, view.form->is_negative, reply);
     return NULL;
 }
 
@@ -439,7 +441,7 @@ struct kirim_dns_pending *kirim_dns_forwarder_ask(struct kirim_dns_forwarder *f,
         const uint16_t rcode =
             kirim_dns_caller_turn_away(&x.caller, f->options.udp_bytes, &x.message.question, reply);
         x.key.question = x.message.question;
-        pass_reply(&x, rcode, reply);
+        pass_reply(&x, rcode, false, reply);
         return NULL;
     }
     uint16_t rcode = x.caller.rcode;
@@ -514,7 +516,7 @@ void kirim_dns_forwarder_write(struct kirim_dns_forwarder *f, struct kirim_dns_r
         name->wire[i] = is_upper ? (uint8_t)(name->wire[i] - ('a' - 'A')) : name->wire[i];
     }
     kirim_dns_kept_write(&view, &x.caller, name, f->options.udp_bytes, reply);
-    pass_reply(&x, f->kept.form.rcode, reply);
+    pass_reply(&x, f->kept.form.rcode, f->kept.form.is_negative, reply);
 }
 
 const struct kirim_dns_forwarder_stats *kirim_dns_forwarder_stats(

@@ -332,6 +332,8 @@ static struct kirim_dns_topic topic_of(const struct exchange *x, struct kirim_dn
     case KIRIM_DNS_MATCH_DELEGATION:
         kirim_dns_name_strip(name, (size_t)name->label_count - x->match.cut_label_count, cut);
         return (struct kirim_dns_topic){ TOPIC_DELEGATION, 0, cut };
+    case KIRIM_DNS_MATCH_CNAME: /* told for every type, also for those that nobody has */
+        return (struct kirim_dns_topic){ TOPIC_ANSWER, KIRIM_DNS_CNAME, name };
     default:
         return (struct kirim_dns_topic){ TOPIC_ANSWER, x->request.question.type, name };
     }

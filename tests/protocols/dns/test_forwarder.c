@@ -501,6 +501,56 @@ START_TEST(nobody_is_forgotten)
 }
 END_TEST
 
+/* Says of a question that there is nothing, for a minute. */
+static void end_with_nothing(struct place *p, struct kirim_dns_pending *pending)
+{
+    static const uint8_t soa[22] = { [21] = 60 };
+    const struct kirim_dns_record record = { .type = KIRIM_DNS_SOA,
+                                             .dns_class = KIRIM_DNS_CLASS_IN,
+                                             .ttl = 60,
+                                             .rdata = soa,
+                                             .rdata_bytes = sizeof soa };
+    struct kirim_dns_builder b;
+    kirim_dns_builder_init(&b, p->answer, sizeof p->answer);
+    ck_assert_int_eq(kirim_dns_builder_question(&b, &pending->question), KIRIM_OK);
+    ck_assert_int_eq(kirim_dns_builder_record(&b, 2, &pending->question.name, &record), KIRIM_OK);
+    const struct kirim_dns_span span = { p->answer, kirim_dns_builder_end(&b, 1, 0x8000) };
+    ck_assert_int_eq(kirim_dns_message_read(span, &p->message), KIRIM_OK);
+    kirim_dns_forwarder_end(p->forwarder, pending, &p->message, p->now_ns);
+    ck_assert_ptr_nonnull(next(p));
+    ck_assert_ptr_null(kirim_dns_forwarder_next(p->forwarder));
+}
+
+/* Each type that a name does not have has the same answer, at first and from the cache. */
+START_TEST(other_type_is_no_way_around_the_limit)
+{
+    enum { TYPE_COUNT = 20, PER_SECOND = 4 };
+    struct place *const p = open_place();
+    static struct kirim_limiter_slot slots[64];
+    struct kirim_limiter_options options = KIRIM_LIMITER_OPTIONS_INIT;
+    struct kirim_limiter limiter;
+    size_t full = 0;
+    options.rate = (struct kirim_rate){ PER_SECOND, PER_SECOND };
+    options.slots = slots;
+    options.slot_count = COUNT_OF(slots);
+    ck_assert_int_eq(kirim_limiter_init(&limiter, &options), KIRIM_OK);
+    for (uint16_t i = 0; i < 2 * TYPE_COUNT; i++) {
+        const struct kit_question question = { .name = "a.",
+                                               .type = (uint16_t)(100 + i % TYPE_COUNT),
+                                               .flags = KIRIM_DNS_FLAG_RD };
+        p->guard.limiter = _i == 0 || i >= TYPE_COUNT ? &limiter : NULL;
+        struct kirim_dns_pending *const pending = ask_question(p, &question);
+        ck_assert_int_eq(pending != NULL, i < TYPE_COUNT);
+        if (pending != NULL) {
+            end_with_nothing(p, pending);
+        }
+        full += p->reply.bytes > 0 && (p->reply.message.flags & KIRIM_DNS_FLAG_TC) == 0 ? 1 : 0;
+    }
+    ck_assert_uint_eq(full, _i == 0 ? PER_SECOND : TYPE_COUNT + PER_SECOND);
+    close_place(p);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -519,6 +569,7 @@ int main(void)
         { every_failing_allocation_is_survived, 0 },
         { misuse_is_refused, 0 },
         { nobody_is_forgotten, 0 },
+        { other_type_is_no_way_around_the_limit, 2 },
         { NULL, 0 },
     };
     return kit_main("protocols/dns forwarder", claims);

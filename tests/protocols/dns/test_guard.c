@@ -9,8 +9,9 @@
 
 enum { UNIX_S = 1600000000, SLOT_COUNT = 64, PER_SECOND = 4 };
 
-static const char zone_text[] = "$ORIGIN example.\n$TTL 5\n@ SOA a b 1 2 3 4 5\n@ NS a\n"
-                                "a A 192.0.2.1\nb A 192.0.2.2\n*.w A 192.0.2.3\nc NS a\n";
+static const char zone_text[] =
+    "$ORIGIN example.\n$TTL 5\n@ SOA a b 1 2 3 4 5\n@ NS a\n"
+    "a A 192.0.2.1\nb A 192.0.2.2\n*.w A 192.0.2.3\nc NS a\nl CNAME a\n";
 static const uint8_t client_part[] = "client..";
 static const uint8_t key[KIRIM_SIPHASH_KEY_BYTES] = "0123456789abcde";
 
@@ -336,6 +337,29 @@ START_TEST(identical_answers_are_limited)
 }
 END_TEST
 
+/* Whatever type is asked for where there is nothing, or an alias: the answer is the same. */
+START_TEST(other_type_is_no_way_around)
+{
+    static const char *const names[] = { "a.example.", "l.example." };
+    struct place *const p = open_place(KIRIM_DNS_COOKIES_OFF);
+    size_t full = 0;
+    limit_place(p);
+    for (uint16_t i = 0; i < 20; i++) {
+        uint8_t query[KIRIM_DNS_PLAIN_BYTES_MAX];
+        const struct kit_question question = { .name = names[_i], .type = (uint16_t)(100 + i) };
+        const struct kirim_dns_request request = {
+            .wire = { query, kit_build(&question, query, sizeof query) },
+            .peer = &p->peer,
+            .now_ns = p->now_ns,
+        };
+        kit_serve(&p->server, &request, &p->reply);
+        full += p->reply.bytes > 0 && (p->reply.message.flags & KIRIM_DNS_FLAG_TC) == 0 ? 1 : 0;
+    }
+    ck_assert_uint_eq(full, PER_SECOND);
+    close_place(p);
+}
+END_TEST
+
 START_TEST(good_cookie_is_not_limited)
 {
     static const char *const names[2] = { "a.example.", "a.example." };
@@ -382,6 +406,7 @@ int main(void)
         { cookie_alone_can_be_asked_for, 0 },
         { malformed_requests_are_told_so_in_every_mode, 0 },
         { identical_answers_are_limited, COUNT_OF(limit_cases) },
+        { other_type_is_no_way_around, 2 },
         { good_cookie_is_not_limited, 0 },
         { noise_is_limited_too, 0 },
         { NULL, 0 },
