@@ -95,13 +95,14 @@ static void unlink_job(struct kirim_dns_forward *forward, const struct kirim_dns
 }
 
 /* Nobody may keep all others out with questions that find no answer: a server that answers does so
- * sooner. */
+ * sooner. What has just ended leaves its place in this turn anyway. */
 static void make_room(struct kirim_dns_forward *forward, uint64_t now_ns)
 {
     struct kirim_dns_forward_job *const job = forward->oldest;
     if (kirim_dns_forwarder_stats(forward->forwarder)->pending_count <
             forward->options.forwarder.pending_max ||
-        job == NULL || now_ns - job->lookup.started_ns < GIVE_WAY_NS) {
+        job == NULL || job->lookup.query.state != KIRIM_DNS_QUERY_ASKING ||
+        now_ns - job->lookup.started_ns < GIVE_WAY_NS) {
         return;
     }
     struct kirim_dns_pending *const pending = job->pending;
@@ -125,7 +126,7 @@ static void on_done(struct kirim_dns_lookup *lookup)
     forward->stats.ignored.malformed += query->ignored.malformed;
     forward->stats.ignored.question += query->ignored.question;
     forward->stats.ignored.cookie += query->ignored.cookie;
-    if (is_answered && job->pending != NULL) {
+    if (is_answered) {
         forward->first = (job->first + query->server_index) % forward->options.server_count;
         keep_cookies(forward, job);
     }
