@@ -73,6 +73,9 @@ kirim_err kirim_coap_call_start(struct kirim_coap_peer *peer, struct kirim_coap_
     if (!is_valid(peer, call)) {
         return KIRIM_EINVAL;
     }
+    if (peer->is_closed) {
+        return KIRIM_ECLOSED;
+    }
     if (node->call_count >= node->options.call_count_max) {
         node->stats.full++;
         return KIRIM_EWOULDBLOCK;
@@ -136,7 +139,12 @@ void ki_coap_call_end(struct kirim_coap_call *call, kirim_err err, uint64_t now_
 
 void ki_coap_calls_end(struct kirim_coap_peer *peer, kirim_err why, uint64_t now_ns)
 {
-    while (peer->calls != NULL) {
+    size_t count = 0;
+    for (const struct kirim_coap_call *c = peer->calls; c != NULL; c = c->next) {
+        count++;
+    }
+    /* Those that a callback starts stand behind them, and live. */
+    for (; count > 0 && peer->calls != NULL; count--) {
         ki_coap_call_end(peer->calls, why, now_ns);
     }
 }

@@ -89,6 +89,7 @@ struct kirim_coap_call {
  * @retval KIRIM_OK          `ended` will be called, never from inside this call.
  * @retval KIRIM_EINVAL      No `ended`, a method, type or option that a call cannot have, options
  *                           that are not sorted, or a confirmable request to a group.
+ * @retval KIRIM_ECLOSED     The peer ends: this is its last callback.
  * @retval KIRIM_EWOULDBLOCK As many calls as the node allows are under way.
  * @return Also an error of the environment's `random`.
  * @note The node's thread.

@@ -149,7 +149,7 @@ struct kirim_coap_peer {
     uint64_t id_part_ns[KIRIM_COAP_ID_PARTS]; /**< When an id of the part was last used. */
     uint64_t id_free_ns;                      /**< When there are ids again; 0: there are. */
     uint16_t next_id;
-    bool has_ids, is_pumping;
+    bool has_ids, is_pumping, is_closed;
     struct kirim_coap_pending *pending; /**< The next to be sent first. */
     struct kirim_coap_observer *observers;
     struct kirim_coap_assembly *assemblies;

@@ -381,6 +381,7 @@ void kirim_coap_peer_init(struct kirim_coap_peer *peer, struct kirim_coap_node *
 void kirim_coap_peer_fini(struct kirim_coap_peer *peer, kirim_err why)
 {
     peer->is_pumping = true; /* nothing is sent any more */
+    peer->is_closed = true;
     ki_coap_exchange_drop(peer, false, 0);
     while (peer->pending != NULL) {
         drop_pending(peer, &peer->pending);

@@ -18,6 +18,8 @@ struct told {
     uint8_t body[BODY_BYTES + 1];
     size_t body_bytes;
     bool is_cancelling;
+    size_t restart_count; /* so many times it is started again when it ends */
+    kirim_err restart_err;
 };
 
 static void on_answered(struct kirim_coap_call *call, const struct kirim_coap_answer *answer)
@@ -40,6 +42,10 @@ static void on_ended(struct kirim_coap_call *call, kirim_err err)
     struct told *const told = call->user;
     told->ends++;
     told->err = err;
+    if (told->restart_count > 0) {
+        told->restart_count--;
+        told->restart_err = kirim_coap_call_start(&client.peer, call, client.now_ns);
+    }
 }
 
 static const struct kirim_coap_option path_s = { KIRIM_COAP_URI_PATH, { (const uint8_t *)"s", 1 } };
@@ -588,6 +594,23 @@ START_TEST(an_answer_that_is_too_long_is_refused)
 }
 END_TEST
 
+START_TEST(a_call_may_be_started_again_when_its_peer_is_gone)
+{
+    static struct told told;
+    begin();
+    (void)start(&told, KIRIM_COAP_GET);
+    told.restart_count = 1000;
+    kirim_coap_peer_gone(&client.peer, KIRIM_ECONNRESET, client.now_ns);
+    ck_assert_uint_eq(told.ends, 1); /* the network may say so again, of the next message */
+    ck_assert_int_eq(told.restart_err, KIRIM_OK);
+    (void)kit_expect(&client, KIRIM_COAP_CON, KIRIM_COAP_GET);
+    kirim_coap_peer_fini(&client.peer, KIRIM_EABORTED);
+    ck_assert_uint_eq(told.ends, 2);
+    ck_assert_int_eq(told.restart_err, KIRIM_ECLOSED);
+    kit_close(&client);
+}
+END_TEST
+
 START_TEST(want_of_memory_is_survived)
 {
     static uint8_t body[BODY_BYTES];
@@ -644,6 +667,7 @@ int main(void)
         { a_long_state_is_observed, 0 },
         { a_body_that_changes_is_fetched_anew, 0 },
         { an_answer_that_is_too_long_is_refused, 0 },
+        { a_call_may_be_started_again_when_its_peer_is_gone, 0 },
         { want_of_memory_is_survived, 0 },
         { want_of_random_bytes_is_survived, 0 },
         { NULL, 0 },
