@@ -110,6 +110,16 @@ struct kirim_coap_resource *kirim_coap_resource_find(const struct kirim_coap_nod
     return r;
 }
 
+bool ki_coap_is_added(const struct kirim_coap_node *node,
+                      const struct kirim_coap_resource *resource)
+{
+    const struct kirim_coap_resource *r = node->resources;
+    while (r != NULL && r != resource) {
+        r = r->next;
+    }
+    return r != NULL;
+}
+
 static kirim_err add_resource(struct kirim_coap_node *node, struct kirim_coap_resource *resource)
 {
     if (resource->handle == NULL) {
@@ -166,6 +176,7 @@ void kirim_coap_resource_remove(struct kirim_coap_node *node, struct kirim_coap_
         *at = resource->next;
         resource->next = NULL;
         node->resource_count--;
+        node->observer_changes++;
         ki_coap_observers_orphan(resource, now_ns);
     }
 }

@@ -117,8 +117,10 @@ struct kirim_coap_node {
     uint8_t key[KIRIM_SIPHASH_KEY_BYTES];
     uint32_t observer_count, deferral_count, pending_count, assembly_count, call_count;
     size_t assembled_bytes;
-    uint64_t deferral_id; /**< Of the last one. */
+    uint64_t deferral_id; /**< That a resource was told last. */
     struct kirim_coap_deferral *deferrals;
+    uint64_t observer_changes; /**< Observers that went, resources that were taken away. */
+    uint64_t notify_count;
 };
 
 /** Number of parts of the space of message ids whose use is remembered. */
@@ -149,12 +151,13 @@ struct kirim_coap_peer {
     uint64_t id_part_ns[KIRIM_COAP_ID_PARTS]; /**< When an id of the part was last used. */
     uint64_t id_free_ns;                      /**< When there are ids again; 0: there are. */
     uint16_t next_id;
-    bool has_ids, is_pumping, is_closed;
+    bool has_ids, is_pumping, is_closed, is_to_be_pumped;
     struct kirim_coap_pending *pending; /**< The next to be sent first. */
     struct kirim_coap_observer *observers;
     struct kirim_coap_assembly *assemblies;
     struct kirim_coap_call *calls;
     uint32_t observer_count, assembly_count;
+    uint64_t notified; /**< Number of the notification that it was pumped for. */
 };
 
 /**

@@ -32,6 +32,7 @@ static void drop(struct kirim_coap_observer *observer)
     }
     peer->observer_count--;
     peer->node->observer_count--;
+    peer->node->observer_changes++;
     ki_coap_free(peer->node, observer, sizeof *observer + observer->wire_bytes);
 }
 
@@ -127,11 +128,14 @@ void ki_coap_observers_drop(struct kirim_coap_peer *peer, bool is_lost)
 
 void ki_coap_observers_orphan(struct kirim_coap_resource *resource, uint64_t now_ns)
 {
+    for (struct kirim_coap_observer *o = resource->observers; o != NULL; o = o->next_of_resource) {
+        o->is_orphan = true; /* before any of them is told: telling may end others */
+        o->is_dirty = true;
+    }
     while (resource->observers != NULL) {
         struct kirim_coap_observer *const observer = resource->observers;
         resource->observers = observer->next_of_resource;
         observer->resource = NULL;
-        observer->is_dirty = true;
         ki_coap_pump(observer->peer, now_ns);
     }
 }
@@ -139,19 +143,24 @@ void ki_coap_observers_orphan(struct kirim_coap_resource *resource, uint64_t now
 void kirim_coap_notify(struct kirim_coap_node *node, struct kirim_coap_resource *resource,
                        uint64_t now_ns)
 {
-    (void)node;
     for (struct kirim_coap_observer *o = resource->observers; o != NULL; o = o->next_of_resource) {
         o->is_dirty = true;
     }
-    /* A pump may end observers, so the walk begins anew behind each that was told. */
+    /* Telling one may end others, of any peer, or take the resource away: the walk begins anew
+     * then, and passes over those who were told. */
+    const uint64_t number = ++node->notify_count;
     struct kirim_coap_observer *o = resource->observers;
     while (o != NULL) {
-        struct kirim_coap_observer *const next = o->next_of_resource;
-        const bool is_last_of_peer = next == NULL || next->peer != o->peer;
         struct kirim_coap_peer *const peer = o->peer;
-        o = next;
-        if (is_last_of_peer) {
-            ki_coap_pump(peer, now_ns); /* ends at most observers of this peer */
+        const uint64_t changes = node->observer_changes;
+        if (peer->notified != number) {
+            peer->notified = number;
+            ki_coap_pump(peer, now_ns);
+        }
+        if (node->observer_changes == changes) {
+            o = o->next_of_resource;
+        } else {
+            o = ki_coap_is_added(node, resource) ? resource->observers : NULL;
         }
     }
 }
@@ -174,7 +183,7 @@ static bool write_notification(struct kirim_coap_observer *o, uint8_t type,
         return false;
     }
     ask.is_notification = true;
-    if (o->resource != NULL) {
+    if (o->resource != NULL && !o->is_orphan) {
         const struct kirim_coap_span nothing = { NULL, 0 };
         ki_coap_run(&ask, o->resource, nothing, scratch, &response);
         if (response.is_deferred) {
@@ -198,8 +207,7 @@ static uint64_t tell(struct kirim_coap_observer *o, uint64_t now_ns)
     const size_t room =
         peer->message_bytes_max < sizeof wire ? peer->message_bytes_max : sizeof wire;
     struct kirim_coap_writer w = KIRIM_COAP_WRITER_INIT(wire, room);
-    const bool is_confirmable = o->resource == NULL ||
-                                o->unconfirmed + 1 >= node->options.confirm_every ||
+    const bool is_confirmable = o->is_orphan || o->unconfirmed + 1 >= node->options.confirm_every ||
                                 now_ns - o->confirmed_ns >= node->options.confirm_ns;
     if (is_confirmable && !ki_coap_is_idle(peer)) {
         return KIRIM_NEVER; /* when that has ended */
@@ -221,7 +229,7 @@ static uint64_t tell(struct kirim_coap_observer *o, uint64_t now_ns)
         const kirim_err err = ki_coap_exchange_start(peer, KI_COAP_NOTIFICATION, stays ? o : NULL,
                                                      o->last_id, done, now_ns);
         o->is_in_flight = err >= 0 && stays;
-        o->is_dirty = err < 0;
+        o->is_dirty = o->is_dirty || err < 0; /* it may have changed while it was asked */
         if (err < 0) {
             return now_ns + UINT64_C(1000000000);
         }

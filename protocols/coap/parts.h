@@ -37,6 +37,7 @@ struct kirim_coap_observer {
     uint32_t sequence, unconfirmed;
     uint16_t last_id;
     bool is_dirty, is_in_flight, has_last_id;
+    bool is_orphan; /* the resource goes, and is not asked any more */
     uint16_t wire_bytes;
     uint8_t wire[];
 };
@@ -73,6 +74,7 @@ struct ki_coap_ask {
     struct kirim_addr from;
     struct kirim_coap_span wire;
     uint64_t now_ns, digest;
+    uint64_t deferral; /* what the resource was told */
     bool is_group, is_echoed, asks_echo, has_block1, has_observe, is_notification, is_whole;
     struct kirim_coap_block block1; /* to be answered */
     uint32_t observe, size1;        /* likewise; size1 0: none */
@@ -105,6 +107,12 @@ void ki_coap_pump(struct kirim_coap_peer *peer, uint64_t now_ns);
 /* Bytes of the largest block that fits into a message to a peer. */
 uint8_t ki_coap_szx_max(const struct kirim_coap_peer *peer);
 uint64_t ki_coap_min(uint64_t a, uint64_t b);
+
+/* ---- node.c ---------------------------------------------------------------------------------- */
+
+/* Whether a resource is there still; if not, it is not to be looked into. */
+bool ki_coap_is_added(const struct kirim_coap_node *node,
+                      const struct kirim_coap_resource *resource);
 
 /* ---- server.c -------------------------------------------------------------------------------- */
 

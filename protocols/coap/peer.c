@@ -240,9 +240,12 @@ void ki_coap_pump(struct kirim_coap_peer *peer, uint64_t now_ns)
 {
     const struct kirim_coap_environment *const env = &peer->node->options.env;
     if (peer->is_pumping) {
-        return; /* from inside a callback: whoever pumps looks again */
+        peer->is_to_be_pumped =
+            true; /* from inside a callback: at once, but in a turn of its own */
+        return;
     }
     peer->is_pumping = true;
+    peer->is_to_be_pumped = false;
     uint64_t deadline_ns = ki_coap_deferrals_expire(peer, now_ns);
     deadline_ns = ki_coap_min(deadline_ns, ki_coap_assemblies_expire(peer, now_ns));
     if (peer->is_ready) {
@@ -257,7 +260,7 @@ void ki_coap_pump(struct kirim_coap_peer *peer, uint64_t now_ns)
         deadline_ns = ki_coap_min(deadline_ns, peer->id_free_ns);
     }
     peer->is_pumping = false;
-    peer->deadline_ns = deadline_ns;
+    peer->deadline_ns = peer->is_to_be_pumped ? now_ns : deadline_ns;
     env->changed(env->user, peer);
 }
 

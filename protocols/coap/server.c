@@ -20,6 +20,7 @@ void ki_coap_run(struct ki_coap_ask *ask, struct kirim_coap_resource *resource,
     uint8_t szx = 0;
     const size_t offset = ki_coap_offset(ask, &szx);
     struct kirim_coap_node *const node = ask->peer->node;
+    ask->deferral = ++node->deferral_id; /* of nobody else, even if there is no room for it */
     const struct kirim_coap_request request = {
         .node = node,
         .peer = ask->peer,
@@ -31,7 +32,7 @@ void ki_coap_run(struct ki_coap_ask *ask, struct kirim_coap_resource *resource,
         .is_notification = ask->is_notification,
         .body = body,
         .now_ns = ask->now_ns,
-        .deferral = node->deferral_id + 1,
+        .deferral = ask->deferral,
         .offset = offset,
         .room = kirim_coap_block_bytes(szx),
         .scratch = scratch,
@@ -98,7 +99,7 @@ static void defer(struct ki_coap_ask *ask, struct kirim_coap_response *response)
     }
     d->peer = ask->peer;
     d->from = ask->from;
-    d->id = ++node->deferral_id;
+    d->id = ask->deferral;
     d->ack_ns = ask->now_ns + KIRIM_COAP_PROCESSING_NS;
     d->is_acked = ask->message->type != KIRIM_COAP_CON;
     d->is_echoed = ask->is_echoed;
@@ -157,7 +158,9 @@ static void carry_out(struct ki_coap_ask *ask, struct kirim_coap_resource *resou
     if (response->is_deferred) {
         defer(ask, response);
     }
-    observe(ask, resource, response);
+    if (ki_coap_is_added(ask->peer->node, resource)) { /* it may have taken itself away */
+        observe(ask, resource, response);
+    }
     if (!is_get && response->body.bytes > 0 && kirim_coap_class(response->code) == 2) {
         ki_coap_assembly_keep(ask, response);
     }

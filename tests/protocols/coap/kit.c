@@ -45,7 +45,7 @@ static kirim_err env_send(void *user, struct kirim_coap_peer *peer, const struct
                           struct kirim_coap_span wire)
 {
     struct kit_side *const side = user;
-    ck_assert_ptr_eq(peer, &side->peer);
+    ck_assert_ptr_eq(peer->node, &side->node); /* a suite may have added peers */
     if (side->send_err < 0) {
         return side->send_err;
     }

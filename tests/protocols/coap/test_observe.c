@@ -232,6 +232,79 @@ START_TEST(who_never_measured_the_path_is_told_slowly)
 }
 END_TEST
 
+/* A resource that takes itself away, and its memory with it, when it is asked for the last time. */
+static void on_last(struct kirim_coap_resource *r, const struct kirim_coap_request *request,
+                    struct kirim_coap_response *response)
+{
+    bool *const is_last = r->user;
+    response->code = KIRIM_COAP_CONTENT;
+    response->body = kirim_coap_span_text("x");
+    if (*is_last) {
+        kirim_coap_resource_remove(request->node, r, request->now_ns);
+        free(r);
+    }
+}
+
+static struct kirim_coap_resource *add_last(bool *is_last)
+{
+    struct kirim_coap_resource *const r = malloc(sizeof *r);
+    ck_assert_ptr_nonnull(r);
+    *r = (struct kirim_coap_resource)KIRIM_COAP_RESOURCE_INIT(
+        "last", KIRIM_COAP_METHOD(KIRIM_COAP_GET), KIRIM_COAP_OBSERVABLE, on_last, is_last);
+    ck_assert_int_eq(kirim_coap_resource_add(&side.node, r), KIRIM_OK);
+    return r;
+}
+
+static const struct kit_message observe_last = {
+    .code = 1, .id = 1, .token = "t", .options = { { 6, NULL, 0 }, { 11, "last", 0 } }
+};
+
+START_TEST(a_resource_may_go_while_its_observers_are_told)
+{
+    static struct kirim_coap_peer other;
+    struct kirim_addr addr;
+    uint8_t wire[KIT_WIRE_MAX];
+    bool is_last = false;
+    begin(NULL);
+    struct kirim_coap_resource *const r = add_last(&is_last);
+    ck_assert_int_eq(kirim_addr_parse("192.0.2.3:40000", &addr), KIRIM_OK);
+    kirim_coap_peer_init(&other, &side.node, &addr);
+    other.is_validated = true;
+    kirim_coap_peer_ready(&other, side.now_ns);
+    kit_say(&side, &observe_last);
+    const struct kirim_coap_arrival arrival = { .wire = { wire, kit_write(&observe_last, wire) },
+                                                .from = addr };
+    kirim_coap_peer_input(&other, &arrival, side.now_ns);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    is_last = true;
+    kirim_coap_notify(&side.node, r, side.now_ns);
+    (void)kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_NOT_FOUND);
+    struct kirim_coap_message m = kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_CONTENT);
+    /* Who was just told what it was hears next that it is gone. */
+    const struct kit_message ack = { .type = KIRIM_COAP_ACK, .id = m.id };
+    const struct kirim_coap_arrival last = { .wire = { wire, kit_write(&ack, wire) },
+                                             .from = addr };
+    kirim_coap_peer_input(&other, &last, side.now_ns);
+    (void)kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_NOT_FOUND);
+    kirim_coap_peer_fini(&other, KIRIM_EABORTED);
+    kit_close(&side);
+}
+END_TEST
+
+START_TEST(a_resource_may_go_while_it_is_asked)
+{
+    bool is_last = true;
+    begin(NULL);
+    (void)add_last(&is_last);
+    kit_say(&side, &observe_last);
+    const struct kirim_coap_message m = kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    ck_assert(!(kit_fields(&m).has & KIRIM_COAP_HAS_OBSERVE));
+    ck_assert_uint_eq(side.node.observer_count, 0);
+    kit_close(&side);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -242,6 +315,8 @@ int main(void)
         { observers_are_told_when_there_is_nothing_left, 0 },
         { observers_are_bounded, 0 },
         { who_never_measured_the_path_is_told_slowly, 0 },
+        { a_resource_may_go_while_its_observers_are_told, 0 },
+        { a_resource_may_go_while_it_is_asked, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/coap observe", claims);

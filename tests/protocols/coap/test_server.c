@@ -240,6 +240,30 @@ START_TEST(a_late_answer_is_a_message_of_its_own)
 }
 END_TEST
 
+START_TEST(no_two_requests_are_put_off_under_one_number)
+{
+    const struct kit_message get = {
+        .type = 1, .code = 1, .id = 5, .token = "t", .options = { { 11, "a", 0 } }
+    };
+    uint8_t wire[KIT_WIRE_MAX];
+    begin();
+    const struct kirim_coap_response answer = thing.response;
+    thing.response.is_deferred = true;
+    kit_give(&side, wire, kit_write(&get, wire), true); /* a group's request is not put off, */
+    const uint64_t first = thing.deferral;              /* which the resource cannot know */
+    const struct kit_message next = {
+        .code = 1, .id = 7, .token = "u", .options = { { 11, "a", 0 } }
+    };
+    kit_say(&side, &next);
+    ck_assert_uint_eq(thing.runs, 2);
+    ck_assert_int_eq(kirim_coap_respond(&side.node, first, &answer, side.now_ns), KIRIM_ENOENT);
+    kit_expect_silence(&side); /* not to somebody else's request */
+    ck_assert_int_eq(kirim_coap_respond(&side.node, thing.deferral, &answer, side.now_ns), 0);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(who_never_acknowledges_is_given_up)
 {
     const struct kit_message get = {
@@ -745,6 +769,7 @@ int main(void)
         { a_request_that_comes_again_is_carried_out_once, 0 },
         { a_quick_answer_goes_with_the_acknowledgement, 0 },
         { a_late_answer_is_a_message_of_its_own, 0 },
+        { no_two_requests_are_put_off_under_one_number, 0 },
         { who_never_acknowledges_is_given_up, 0 },
         { a_long_answer_goes_in_blocks, 0 },
         { a_long_request_comes_in_blocks, 0 },
