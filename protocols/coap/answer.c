@@ -297,7 +297,7 @@ static bool is_wanted(const struct ki_coap_ask *ask, const struct kirim_coap_res
 static void remember(const struct ki_coap_ask *ask, struct kirim_coap_span wire)
 {
     const struct kirim_request id = { .peer = ask->from, .id = ask->message->id };
-    (void)kirim_duplicates_answer(&ask->peer->node->duplicates, &id, wire.data, wire.bytes);
+    ki_coap_remember(ask->peer->node, &id, wire);
 }
 
 /* Answers to a group's request wait a random part of the leisure. */

@@ -17,11 +17,12 @@ static bool is_valid(const struct kirim_coap_node_options *o)
 {
     return o->env.alloc != NULL && o->env.random != NULL && o->env.send != NULL &&
            o->env.changed != NULL && is_count(o->duplicate_count_max) &&
-           is_count(o->call_count_max) && is_count(o->observer_count_max) &&
-           is_count(o->deferral_count_max) && is_count(o->pending_count_max) &&
-           is_count(o->assembly_count_max) && is_count(o->resource_count_max) &&
-           o->body_bytes_max >= 1 && o->szx <= 6 && o->amplification >= 1 &&
-           o->confirm_every >= 1 && o->confirm_ns >= 1 && o->echo_lifetime_s >= 1;
+           o->duplicate_count_max >= 2 && is_count(o->call_count_max) &&
+           is_count(o->observer_count_max) && is_count(o->deferral_count_max) &&
+           is_count(o->pending_count_max) && is_count(o->assembly_count_max) &&
+           is_count(o->resource_count_max) && o->body_bytes_max >= 1 && o->szx <= 6 &&
+           o->amplification >= 1 && o->confirm_every >= 1 && o->confirm_ns >= 1 &&
+           o->echo_lifetime_s >= 1;
 }
 
 static size_t transaction_count(const struct kirim_coap_node *node)
@@ -29,19 +30,26 @@ static size_t transaction_count(const struct kirim_coap_node *node)
     return (size_t)node->options.call_count_max * 4; /* those that have ended are remembered */
 }
 
-static kirim_err open_duplicates(struct kirim_coap_node *node)
+static kirim_err open_duplicates(struct kirim_coap_node *node, struct kirim_duplicates *cache,
+                                 size_t count)
 {
-    const size_t count = node->options.duplicate_count_max;
     struct kirim_duplicates_options options = { .slot_count = (uint32_t)count,
                                                 .answer_bytes_max = KIRIM_COAP_MESSAGE_BYTES_MAX };
     options.slots = ki_coap_alloc(node, count * sizeof *options.slots);
     options.answers = ki_coap_alloc(node, count * KIRIM_COAP_MESSAGE_BYTES_MAX);
     memcpy(options.key, node->key, sizeof options.key);
-    node->duplicates.options = options; /* for kirim_coap_node_fini() */
+    cache->options = options; /* for kirim_coap_node_fini() */
     if (options.slots == NULL || options.answers == NULL) {
         return KIRIM_ENOMEM;
     }
-    return kirim_duplicates_init(&node->duplicates, &options);
+    return kirim_duplicates_init(cache, &options);
+}
+
+static void close_duplicates(struct kirim_coap_node *node, const struct kirim_duplicates *cache)
+{
+    const struct kirim_duplicates_options *const o = &cache->options;
+    ki_coap_free(node, o->slots, o->slot_count * sizeof *o->slots);
+    ki_coap_free(node, o->answers, (size_t)o->slot_count * KIRIM_COAP_MESSAGE_BYTES_MAX);
 }
 
 static kirim_err open_transactions(struct kirim_coap_node *node)
@@ -76,7 +84,11 @@ kirim_err kirim_coap_node_init(struct kirim_coap_node *node,
     if (err < 0) {
         return err;
     }
-    err = open_duplicates(node);
+    const size_t strangers = options->duplicate_count_max / 2;
+    err = open_duplicates(node, &node->strangers, strangers);
+    if (err >= 0) {
+        err = open_duplicates(node, &node->duplicates, options->duplicate_count_max - strangers);
+    }
     if (err >= 0) {
         err = open_transactions(node);
     }
@@ -88,11 +100,9 @@ kirim_err kirim_coap_node_init(struct kirim_coap_node *node,
 
 void kirim_coap_node_fini(struct kirim_coap_node *node)
 {
-    struct kirim_duplicates_options *const d = &node->duplicates.options;
     struct kirim_transactions_options *const t = &node->transactions.options;
-    ki_coap_free(node, d->slots, node->options.duplicate_count_max * sizeof *d->slots);
-    ki_coap_free(node, d->answers,
-                 (size_t)node->options.duplicate_count_max * KIRIM_COAP_MESSAGE_BYTES_MAX);
+    close_duplicates(node, &node->duplicates);
+    close_duplicates(node, &node->strangers);
     ki_coap_free(node, t->slots, transaction_count(node) * sizeof *t->slots);
     kirim_token_keys_fini(&node->keys);
     memset(node, 0, sizeof *node);

@@ -45,7 +45,8 @@ struct kirim_coap_environment {
 /** How a node is made; start from KIRIM_COAP_NODE_OPTIONS_INIT. */
 struct kirim_coap_node_options {
     struct kirim_coap_environment env; /**< Copied. */
-    uint32_t duplicate_count_max;      /**< Requests remembered with their answers. */
+    uint32_t duplicate_count_max;      /**< Requests remembered with their answers, half of them
+                                            of peers that are not validated; at least 2. */
     uint32_t call_count_max;           /**< Requests of this side under way. */
     uint32_t observer_count_max;       /**< Observers of all resources together, */
     uint32_t peer_observer_count_max;  /**< and of one peer. */
@@ -110,7 +111,8 @@ struct kirim_coap_node {
     /** @privatesection The node's. */
     struct kirim_coap_resource *resources; /**< In the order of their addition. */
     uint32_t resource_count;
-    struct kirim_duplicates duplicates;
+    struct kirim_duplicates duplicates; /**< Requests of peers that are validated, */
+    struct kirim_duplicates strangers;  /**< and of others, who cannot push those out. */
     struct kirim_transactions transactions;
     struct kirim_token_keys keys;
     uint64_t keys_ns; /**< When the present key was made; 0: there is none. */

@@ -107,6 +107,10 @@ void ki_coap_pump(struct kirim_coap_peer *peer, uint64_t now_ns);
 /* Bytes of the largest block that fits into a message to a peer. */
 uint8_t ki_coap_szx_max(const struct kirim_coap_peer *peer);
 uint64_t ki_coap_min(uint64_t a, uint64_t b);
+/* Whether there is room for one more of what a node keeps at most `count_max` of, when it keeps
+ * `count`, and `peer_count` of them for this peer. */
+bool ki_coap_has_room(const struct kirim_coap_peer *peer, uint32_t peer_count, uint32_t count,
+                      uint32_t count_max);
 
 /* ---- node.c ---------------------------------------------------------------------------------- */
 
@@ -121,6 +125,9 @@ void ki_coap_serve(struct kirim_coap_peer *peer, const struct kirim_coap_arrival
 /* Prepares an ask of kept bytes; false: they are none. */
 bool ki_coap_ask_again(struct ki_coap_ask *ask, struct kirim_coap_message *message,
                        struct kirim_coap_peer *peer, struct kirim_coap_span wire, uint64_t now_ns);
+/* Keeps what a request was answered, for when it comes again. */
+void ki_coap_remember(struct kirim_coap_node *node, const struct kirim_request *request,
+                      struct kirim_coap_span wire);
 /* Runs a resource's function. */
 void ki_coap_run(struct ki_coap_ask *ask, struct kirim_coap_resource *resource,
                  struct kirim_coap_span body, uint8_t *scratch,

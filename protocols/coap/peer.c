@@ -17,6 +17,14 @@ uint64_t ki_coap_min(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+bool ki_coap_has_room(const struct kirim_coap_peer *peer, uint32_t peer_count, uint32_t count,
+                      uint32_t count_max)
+{
+    /* Nobody takes more than a quarter; those who may not be there no more than half together. */
+    const uint32_t bound = peer->is_validated ? count_max : count_max - count_max / 2;
+    return count < bound && peer_count < count_max - count_max / 4 * 3;
+}
+
 void *ki_coap_alloc(struct kirim_coap_node *node, size_t bytes)
 {
     void *const memory = node->options.env.alloc(node->options.env.user, NULL, 0, bytes);
@@ -187,7 +195,11 @@ kirim_err ki_coap_pend(struct kirim_coap_peer *peer, const struct kirim_coap_pen
                        struct kirim_coap_span wire)
 {
     struct kirim_coap_node *const node = peer->node;
-    if (node->pending_count >= node->options.pending_count_max) {
+    uint32_t count = 0;
+    for (const struct kirim_coap_pending *p = peer->pending; p != NULL; p = p->next) {
+        count++;
+    }
+    if (!ki_coap_has_room(peer, count, node->pending_count, node->options.pending_count_max)) {
         node->stats.full++;
         return KIRIM_EWOULDBLOCK;
     }

@@ -85,9 +85,14 @@ static uint8_t find_fault(const struct ki_coap_ask *ask)
 static void defer(struct ki_coap_ask *ask, struct kirim_coap_response *response)
 {
     struct kirim_coap_node *const node = ask->peer->node;
-    struct kirim_coap_deferral *d = NULL;
+    struct kirim_coap_deferral *d = node->deferrals;
+    uint32_t count = 0;
+    for (; d != NULL; d = d->next) {
+        count += d->peer == ask->peer ? 1 : 0;
+    }
     if (ask->is_group || ask->is_notification ||
-        node->deferral_count >= node->options.deferral_count_max) {
+        !ki_coap_has_room(ask->peer, count, node->deferral_count,
+                          node->options.deferral_count_max)) {
         node->stats.full++;
     } else {
         d = ki_coap_alloc(node, sizeof *d + ask->wire.bytes);
@@ -193,6 +198,35 @@ static void decide(struct ki_coap_ask *ask, uint8_t *scratch, struct kirim_coap_
     carry_out(ask, resource, scratch, response);
 }
 
+void ki_coap_remember(struct kirim_coap_node *node, const struct kirim_request *request,
+                      struct kirim_coap_span wire)
+{
+    if (kirim_duplicates_answer(&node->duplicates, request, wire.data, wire.bytes) ==
+        KIRIM_ENOENT) {
+        (void)kirim_duplicates_answer(&node->strangers, request, wire.data, wire.bytes);
+    }
+}
+
+/* Looks for a request where it was entered: with those of strangers, if its sender was one then. */
+static int see(const struct kirim_coap_peer *peer, const struct kirim_request *id, uint64_t now_ns,
+               const uint8_t **answer, size_t *bytes)
+{
+    struct kirim_duplicates *const strangers = &peer->node->strangers;
+    struct kirim_duplicates *const duplicates = &peer->node->duplicates;
+    int state = KIRIM_REQUEST_NEW;
+    if (peer->is_validated) {
+        state = kirim_duplicates_see(duplicates, id, now_ns, answer, bytes);
+    }
+    if (state != KIRIM_REQUEST_NEW) {
+        return state;
+    }
+    state = kirim_duplicates_see(strangers, id, now_ns, answer, bytes);
+    if (peer->is_validated) {
+        kirim_duplicates_forget(state == KIRIM_REQUEST_NEW ? strangers : duplicates, id);
+    }
+    return state;
+}
+
 /* What a request that was asked again gets. False: it is new. */
 static bool answer_again(struct kirim_coap_peer *peer, const struct kirim_coap_arrival *arrival,
                          const struct kirim_coap_message *message, uint64_t now_ns)
@@ -205,7 +239,7 @@ static bool answer_again(struct kirim_coap_peer *peer, const struct kirim_coap_a
     };
     const uint8_t *answer = NULL;
     size_t bytes = 0;
-    const int state = kirim_duplicates_see(&peer->node->duplicates, &id, now_ns, &answer, &bytes);
+    const int state = see(peer, &id, now_ns, &answer, &bytes);
     if (state == KIRIM_REQUEST_NEW) {
         return false;
     }
@@ -291,7 +325,7 @@ static void acknowledge(struct kirim_coap_deferral *d)
     const struct kirim_request id = { .peer = d->from,
                                       .id = (uint64_t)d->wire[2] << 8 | d->wire[3] };
     d->is_acked = true;
-    (void)kirim_duplicates_answer(&node->duplicates, &id, wire, sizeof wire);
+    ki_coap_remember(node, &id, (struct kirim_coap_span){ wire, sizeof wire });
     ki_coap_send(d->peer, &d->from, (struct kirim_coap_span){ wire, sizeof wire });
 }
 

@@ -264,6 +264,85 @@ START_TEST(no_two_requests_are_put_off_under_one_number)
 }
 END_TEST
 
+/* A peer of another address, that is not validated. */
+static void open_stranger(struct kirim_coap_peer *peer, struct kit_message *get, uint8_t *wire,
+                          struct kirim_coap_arrival *arrival)
+{
+    ck_assert_int_eq(kirim_addr_parse("198.51.100.1:1", &arrival->from), KIRIM_OK);
+    kirim_coap_peer_init(peer, &side.node, &arrival->from);
+    kirim_coap_peer_ready(peer, side.now_ns);
+    *get = (struct kit_message){ .code = 1, .token = "x", .options = { { 11, "a", 0 } } };
+    arrival->wire = (struct kirim_coap_span){ wire, kit_write(get, wire) };
+}
+
+START_TEST(strangers_do_not_make_others_run_twice)
+{
+    static struct kirim_coap_peer stranger;
+    struct kirim_coap_arrival arrival = { .is_group = false };
+    struct kit_message get;
+    uint8_t wire[KIT_WIRE_MAX];
+    const struct kit_message post = { .code = 2, .id = 5, .options = { { 11, "a", 0 } } };
+    begin();
+    kit_say(&side, &post);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    open_stranger(&stranger, &get, wire, &arrival);
+    for (unsigned i = 0; i < 3000; i++) {
+        wire[2] = (uint8_t)(i >> 8);
+        wire[3] = (uint8_t)i;
+        kirim_coap_peer_input(&stranger, &arrival, side.now_ns);
+        side.count = 0;
+    }
+    ck_assert_uint_eq(thing.runs, 3001);
+    kit_say(&side, &post);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    ck_assert_uint_eq(thing.runs, 3001);
+    /* What a peer asked before it was validated is known behind that too. */
+    stranger.is_validated = true;
+    kirim_coap_peer_input(&stranger, &arrival, side.now_ns);
+    ck_assert_uint_eq(thing.runs, 3001);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    kirim_coap_peer_fini(&stranger, KIRIM_EABORTED);
+    kit_close(&side);
+}
+END_TEST
+
+START_TEST(strangers_leave_room_for_others)
+{
+    static struct kirim_coap_peer stranger;
+    struct kirim_coap_arrival arrival = { .is_group = false };
+    struct kit_message get;
+    uint8_t wire[KIT_WIRE_MAX];
+    begin();
+    const struct kirim_coap_response answer = thing.response;
+    const uint32_t deferrals = side.node.options.deferral_count_max;
+    const uint32_t pending = side.node.options.pending_count_max;
+    open_stranger(&stranger, &get, wire, &arrival);
+    for (unsigned i = 0; i < 1000; i++) { /* it never acknowledges: all but one wait */
+        thing.response.is_deferred = true;
+        wire[2] = (uint8_t)(i >> 8);
+        wire[3] = (uint8_t)i;
+        kirim_coap_peer_input(&stranger, &arrival, side.now_ns);
+        ck_assert_uint_le(side.node.deferral_count, deferrals / 2);
+        if (i % 8 == 7) {
+            kirim_coap_peer_expire(&stranger, side.now_ns + 2 * SECOND);
+            for (uint64_t id = thing.deferral - 7; id <= thing.deferral; id++) {
+                (void)kirim_coap_respond(&side.node, id, &answer, side.now_ns);
+            }
+        }
+        ck_assert_uint_le(side.node.pending_count, pending / 2);
+        side.count = 0;
+    }
+    const struct kit_message mine = { .code = 1, .id = 5, .options = { { 11, "a", 0 } } };
+    kit_say(&side, &mine);
+    ck_assert(kit_tick(&side, 10 * SECOND));
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_EMPTY);
+    ck_assert_int_eq(kirim_coap_respond(&side.node, thing.deferral, &answer, side.now_ns), 0);
+    (void)kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_CONTENT);
+    kirim_coap_peer_fini(&stranger, KIRIM_EABORTED);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(who_never_acknowledges_is_given_up)
 {
     const struct kit_message get = {
@@ -770,6 +849,8 @@ int main(void)
         { a_quick_answer_goes_with_the_acknowledgement, 0 },
         { a_late_answer_is_a_message_of_its_own, 0 },
         { no_two_requests_are_put_off_under_one_number, 0 },
+        { strangers_do_not_make_others_run_twice, 0 },
+        { strangers_leave_room_for_others, 0 },
         { who_never_acknowledges_is_given_up, 0 },
         { a_long_answer_goes_in_blocks, 0 },
         { a_long_request_comes_in_blocks, 0 },
