@@ -274,7 +274,7 @@ static uint64_t renewal(const struct kirim_coap_call *call, uint32_t max_age_s, 
     const struct kirim_coap_environment *const env = &call->peer->node->options.env;
     uint64_t random = 0;
     (void)env->random(env->user, &random, sizeof random); /* 0 will do */
-    return now_ns + (max_age_s + 5) * ns_per_s + random % (10 * ns_per_s);
+    return now_ns + ((uint64_t)max_age_s + 5) * ns_per_s + random % (10 * ns_per_s);
 }
 
 /* Hands over an answer. The call may be gone after it. */

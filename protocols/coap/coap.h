@@ -99,15 +99,16 @@ enum {
 
 /** Bounds and ports. */
 enum {
-    KIRIM_COAP_PORT = 5683,              /**< Of coap. */
-    KIRIM_COAP_SECURE_PORT = 5684,       /**< Of coaps. */
-    KIRIM_COAP_HEADER_BYTES = 4,         /**< Of every message. */
-    KIRIM_COAP_TOKEN_BYTES_MAX = 8,      /**< Of a token. */
-    KIRIM_COAP_ETAG_BYTES_MAX = 8,       /**< Of an ETag and of a Request-Tag. */
-    KIRIM_COAP_ECHO_BYTES_MAX = 40,      /**< Of an Echo. */
-    KIRIM_COAP_MESSAGE_BYTES_MAX = 1152, /**< Of a message (RFC 7252 section 4.6). */
-    KIRIM_COAP_BLOCK_BYTES_MAX = 1024,   /**< Of a block. */
-    KIRIM_COAP_MAX_AGE_S = 60            /**< Of a response that does not say. */
+    KIRIM_COAP_PORT = 5683,                      /**< Of coap. */
+    KIRIM_COAP_SECURE_PORT = 5684,               /**< Of coaps. */
+    KIRIM_COAP_HEADER_BYTES = 4,                 /**< Of every message. */
+    KIRIM_COAP_TOKEN_BYTES_MAX = 8,              /**< Of a token. */
+    KIRIM_COAP_ETAG_BYTES_MAX = 8,               /**< Of an ETag and of a Request-Tag. */
+    KIRIM_COAP_ECHO_BYTES_MAX = 40,              /**< Of an Echo. */
+    KIRIM_COAP_MESSAGE_BYTES_MAX = 1152,         /**< Of a message (RFC 7252 section 4.6). */
+    KIRIM_COAP_BLOCK_BYTES_MAX = 1024,           /**< Of a block. */
+    KIRIM_COAP_BLOCK_NUMBER_MAX = (1 << 20) - 1, /**< Of a block: its highest number. */
+    KIRIM_COAP_MAX_AGE_S = 60                    /**< Of a response that does not say. */
 };
 
 /** A message may come again for so long: a confirmable one (RFC 7252 section 4.8.2). */

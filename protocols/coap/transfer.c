@@ -141,6 +141,14 @@ static kirim_err take_token(struct kirim_coap_call *call, bool is_kept, uint64_t
     return KIRIM_OK;
 }
 
+/* Whether the number of the next block, either way, is one that can be written. */
+static bool is_countable(const struct kirim_coap_call *call)
+{
+    const size_t received = call->received_bytes / kirim_coap_block_bytes(call->receive_szx);
+    const size_t sent = call->sent_bytes / kirim_coap_block_bytes(call->send_szx);
+    return received <= KIRIM_COAP_BLOCK_NUMBER_MAX && sent <= KIRIM_COAP_BLOCK_NUMBER_MAX;
+}
+
 static kirim_err send_ping(struct kirim_coap_call *call, uint64_t now_ns)
 {
     uint8_t wire[KIRIM_COAP_HEADER_BYTES];
@@ -163,6 +171,9 @@ kirim_err ki_coap_call_send(struct kirim_coap_call *call, const struct kirim_add
     struct own own;
     bool is_block = false;
     uint64_t token = 0;
+    if (!is_countable(call)) {
+        return KIRIM_EMSGSIZE; /* so many blocks since the other side wants small ones */
+    }
     kirim_err err = ki_coap_take_id(peer, now_ns, &head.id);
     if (err < 0) {
         return err;
@@ -298,13 +309,13 @@ static kirim_err advance_download(struct kirim_coap_call *call,
         (block.has_more && message->payload.bytes != size)) {
         return KIRIM_EINVAL;
     }
-    if (block.number == 0) {
-        call->received_bytes = 0;
+    if (block.number == 0 && !(call->is_fetching && call->received_bytes > 0)) {
+        call->received_bytes = 0; /* else it is not what was asked for, as it would be for ever */
         call->etag_bytes = (uint8_t)fields->etag.bytes;
         if (fields->etag.bytes > 0) {
             memcpy(call->etag, fields->etag.data, fields->etag.bytes);
         }
-    } else if (!kirim_coap_span_equal(etag, fields->etag)) {
+    } else if (block.number > 0 && !kirim_coap_span_equal(etag, fields->etag)) {
         return fetch_anew(call);
     }
     if ((size_t)block.number * size != call->received_bytes) {
@@ -327,12 +338,19 @@ kirim_err ki_coap_call_advance(struct kirim_coap_call *call,
                                const struct kirim_coap_message *message,
                                const struct kirim_coap_fields *fields, struct kirim_coap_span *body)
 {
+    if (kirim_coap_class(message->code) == 2) {
+        call->echo_count = 0; /* that one was good: an observation may be asked for more, later */
+    }
     if (ki_coap_call_take_echo(call, message, fields) || advance_upload(call, message, fields)) {
         return KIRIM_PENDING;
     }
+    kirim_err err = KIRIM_OK;
     if ((fields->has & KIRIM_COAP_HAS_BLOCK2) != 0 && kirim_coap_class(message->code) == 2 &&
         (fields->block2.has_more || fields->block2.number > 0)) {
-        return advance_download(call, message, fields, body);
+        err = advance_download(call, message, fields, body);
     }
-    return KIRIM_OK;
+    if (err == KIRIM_OK && call->is_registered) {
+        call->restart_count = 0; /* the next state is another body */
+    }
+    return err;
 }

@@ -594,6 +594,79 @@ START_TEST(an_answer_that_is_too_long_is_refused)
 }
 END_TEST
 
+START_TEST(a_server_that_begins_anew_for_ever_is_left)
+{
+    static const struct kit_option first[] = { { 23, NULL, 8 }, { 0, NULL, 0 } };
+    struct told told;
+    begin();
+    struct kirim_coap_message m = start(&told, KIRIM_COAP_GET);
+    reply(&m, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT, m.id, first, "0123456789abcdef");
+    m = kit_expect(&client, KIRIM_COAP_CON, KIRIM_COAP_GET);
+    ck_assert_uint_eq(kit_fields(&m).block2.number, 1);
+    reply(&m, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT, m.id, first, "0123456789abcdef");
+    ck_assert_uint_eq(told.ends, 1);
+    ck_assert_int_eq(told.err, KIRIM_EINVAL);
+    kit_expect_silence(&client);
+    kit_close(&client);
+}
+END_TEST
+
+START_TEST(an_observation_outlives_any_number_of_echoes)
+{
+    static const struct kit_option echo[] = { { 252, "e", 0 }, { 0, NULL, 0 } };
+    struct told told;
+    begin();
+    (void)start_observing(&told);
+    for (uint32_t i = 0; i < 10; i++) {
+        const struct kit_option next[] = { { 6, NULL, 100 + i }, { 0, NULL, 0 } };
+        ck_assert(kit_tick(&client, client.now_ns + 100 * SECOND));
+        struct kirim_coap_message m = kit_expect(&client, KIRIM_COAP_CON, KIRIM_COAP_GET);
+        reply(&m, KIRIM_COAP_ACK, KIRIM_COAP_UNAUTHORIZED, m.id, echo, NULL);
+        m = kit_expect(&client, KIRIM_COAP_CON, KIRIM_COAP_GET);
+        reply(&m, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT, m.id, next, "y");
+        ck_assert_uint_eq(told.ends, 0);
+    }
+    kit_close(&client);
+}
+END_TEST
+
+START_TEST(the_longest_life_is_not_the_shortest)
+{
+    static const struct kit_option next[] = { { 6, NULL, 99 },
+                                              { 14, NULL, UINT32_MAX },
+                                              { 0, NULL, 0 } };
+    struct told told;
+    begin();
+    const struct kirim_coap_message m = start_observing(&told);
+    reply(&m, KIRIM_COAP_NON, KIRIM_COAP_CONTENT, 1, next, "y");
+    ck_assert_uint_eq(told.answers, 2);
+    ck_assert(!kit_tick(&client, client.now_ns + 100000 * SECOND));
+    kit_expect_silence(&client);
+    kit_close(&client);
+}
+END_TEST
+
+START_TEST(a_block_has_a_number_or_is_not_sent)
+{
+    static const struct kit_option small[] = { { 27, NULL, 8 }, { 0, NULL, 0 } };
+    static uint8_t body[2048];
+    struct told told;
+    begin();
+    prepare(&told, KIRIM_COAP_PUT);
+    told.call.body = (struct kirim_coap_span){ body, sizeof body };
+    ck_assert_int_eq(kirim_coap_call_start(&client.peer, &told.call, client.now_ns), KIRIM_OK);
+    ck_assert(kit_tick(&client, client.now_ns));
+    const struct kirim_coap_message m = kit_expect(&client, KIRIM_COAP_CON, KIRIM_COAP_PUT);
+    told.call.body.bytes = (size_t)1 << 25; /* as if so much had been sent */
+    told.call.sent_bytes = ((size_t)1 << 24) - 1024;
+    reply(&m, KIRIM_COAP_ACK, KIRIM_COAP_CONTINUE, m.id, small, NULL);
+    ck_assert_uint_eq(told.ends, 1);
+    ck_assert_int_eq(told.err, KIRIM_EMSGSIZE);
+    kit_expect_silence(&client);
+    kit_close(&client);
+}
+END_TEST
+
 START_TEST(a_call_may_be_started_again_when_its_peer_is_gone)
 {
     static struct told told;
@@ -667,6 +740,10 @@ int main(void)
         { a_long_state_is_observed, 0 },
         { a_body_that_changes_is_fetched_anew, 0 },
         { an_answer_that_is_too_long_is_refused, 0 },
+        { a_server_that_begins_anew_for_ever_is_left, 0 },
+        { an_observation_outlives_any_number_of_echoes, 0 },
+        { the_longest_life_is_not_the_shortest, 0 },
+        { a_block_has_a_number_or_is_not_sent, 0 },
         { a_call_may_be_started_again_when_its_peer_is_gone, 0 },
         { want_of_memory_is_survived, 0 },
         { want_of_random_bytes_is_survived, 0 },
