@@ -112,7 +112,8 @@ struct part {
     bool is_block;
 };
 
-/* Cuts out what was asked for. False: it is behind the end. */
+/* Cuts out what was asked for. False: it is behind the end, or has no number in blocks that are as
+ * small as this side wants them. */
 static bool cut(const struct ki_coap_ask *ask, const struct kirim_coap_response *response,
                 struct part *out)
 {
@@ -121,7 +122,7 @@ static bool cut(const struct ki_coap_ask *ask, const struct kirim_coap_response 
     const size_t size = kirim_coap_block_bytes(szx);
     const bool is_window = response->total_bytes != 0;
     const size_t total = is_window ? response->total_bytes : response->body.bytes;
-    if (offset > 0 && offset >= total) {
+    if ((offset > 0 && offset >= total) || offset / size > KIRIM_COAP_BLOCK_NUMBER_MAX) {
         return false;
     }
     size_t bytes = total - offset < size ? total - offset : size;

@@ -12,10 +12,12 @@ struct window {
     uint8_t *data;
     size_t from, room, kept; /* where it begins, its size, what is there */
     size_t at;               /* of the text, so far */
+    struct kirim_siphash hash;
 };
 
 static void put(struct window *w, const char *text, size_t bytes)
 {
+    kirim_siphash_take(&w->hash, text, bytes);
     for (size_t i = 0; i < bytes; i++, w->at++) {
         if (w->at >= w->from && w->kept < w->room) {
             w->data[w->kept++] = (uint8_t)text[i];
@@ -139,9 +141,11 @@ static void answer_core(struct kirim_coap_resource *resource,
                         const struct kirim_coap_request *request,
                         struct kirim_coap_response *response)
 {
-    struct window w = { request->scratch, request->offset, request->room, 0, 0 };
+    struct kirim_coap_node *const node = request->node;
+    struct window w = { .data = request->scratch, .from = request->offset, .room = request->room };
     (void)resource;
-    for (const struct kirim_coap_resource *r = request->node->resources; r != NULL; r = r->next) {
+    kirim_siphash_begin(&w.hash, node->key, sizeof node->links_etag);
+    for (const struct kirim_coap_resource *r = node->resources; r != NULL; r = r->next) {
         if (!r->is_prefix && (r->flags & KIRIM_COAP_UNLISTED) == 0 &&
             is_asked(r, request->message)) {
             put_link(&w, r);
@@ -151,6 +155,10 @@ static void answer_core(struct kirim_coap_resource *resource,
     response->content_format = KIRIM_COAP_FORMAT_LINKS;
     response->body = (struct kirim_coap_span){ w.data, w.kept };
     response->total_bytes = w.at;
+    kirim_siphash_end(&w.hash, node->links_etag);
+    if (w.kept < w.at) { /* in blocks, between which resources come and go */
+        response->etag = (struct kirim_coap_span){ node->links_etag, sizeof node->links_etag };
+    }
 }
 
 struct kirim_coap_resource kirim_coap_core_resource(void)

@@ -153,7 +153,9 @@ static kirim_err add_resource(struct kirim_coap_node *node, struct kirim_coap_re
 kirim_err kirim_coap_resource_add(struct kirim_coap_node *node,
                                   struct kirim_coap_resource *resource)
 {
-    if (resource->path == NULL || strlen(resource->path) >= KIRIM_COAP_PATH_BYTES) {
+    /* A link to "//x" would lead to a host. */
+    if (resource->path == NULL || resource->path[0] == '/' ||
+        strlen(resource->path) >= KIRIM_COAP_PATH_BYTES) {
         return KIRIM_EINVAL;
     }
     if (kirim_coap_resource_find(node, resource->path) != NULL) {

@@ -121,6 +121,7 @@ struct kirim_coap_node {
     size_t assembled_bytes;
     uint64_t deferral_id; /**< That a resource was told last. */
     struct kirim_coap_deferral *deferrals;
+    uint8_t links_etag[8];     /**< Of the list of links that was told last. */
     uint64_t observer_changes; /**< Observers that went, resources that were taken away. */
     uint64_t notify_count;
 };

@@ -196,7 +196,10 @@ kirim_err kirim_coap_path_text(const struct kirim_coap_message *message, uint16_
         if (option.number != number) {
             continue;
         }
-        if (!is_first && bytes + 1 < room) {
+        if (!is_first && bytes + 1 >= room) {
+            return KIRIM_EMSGSIZE;
+        }
+        if (!is_first) {
             text[bytes++] = '/';
         }
         is_first = false;

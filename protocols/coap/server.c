@@ -361,6 +361,7 @@ kirim_err kirim_coap_respond(struct kirim_coap_node *node, uint64_t deferral,
     struct kirim_coap_deferral *const d = *at;
     struct kirim_coap_peer *const peer = d->peer;
     struct kirim_coap_response copy = *response;
+    copy.code = copy.code != KIRIM_COAP_EMPTY ? copy.code : KIRIM_COAP_INTERNAL_ERROR;
     const struct kirim_coap_span wire = { d->wire, d->wire_bytes };
     if (!ki_coap_ask_again(&ask, &message, peer, wire, now_ns)) {
         err = KIRIM_ENOENT;

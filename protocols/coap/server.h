@@ -90,7 +90,7 @@ struct kirim_coap_resource {
  * @param node      The node.
  * @param resource  Caller's storage.
  * @retval KIRIM_OK          It is there.
- * @retval KIRIM_EINVAL      No path, a path that is too long, or no function.
+ * @retval KIRIM_EINVAL      No path, one that is too long or begins with a slash, or no function.
  * @retval KIRIM_EEXIST      There is one of this path.
  * @retval KIRIM_EWOULDBLOCK There are as many as allowed.
  * @note The node's thread.

@@ -108,6 +108,7 @@ static const struct {
     { { { 11, "", 0 }, { 11, "a", 0 } }, "/a" },
     { { { 11, "\xc3\xa4>\"", 0 } }, "%C3%A4%3E%22" },
     { { { 11, "%41", 0 } }, "%2541" },
+    { { { 11, "\xc3", 0 }, { 11, "", 0 } }, "%C3/" },
 };
 
 START_TEST(paths_are_written_so_that_no_two_are_alike)

@@ -815,6 +815,54 @@ START_TEST(links_are_filtered)
 }
 END_TEST
 
+START_TEST(links_in_blocks_are_of_one_state)
+{
+    static struct thing t[3];
+    struct kit_message get = { .code = 1,
+                               .id = 1,
+                               .options = {
+                                   { 11, ".well-known", 0 }, { 11, "core", 0 }, { 23, NULL, 0 } } };
+    struct kirim_coap_resource core = kirim_coap_core_resource();
+    begin();
+    add_thing(&side, &t[0], "long-name-0", 0);
+    add_thing(&side, &t[1], "long-name-1", 0);
+    add_thing(&side, &t[2], "long-name-2", 0);
+    ck_assert_int_eq(kirim_coap_resource_add(&side.node, &core), KIRIM_OK);
+    uint8_t etag[8];
+    for (uint32_t i = 0; i < 3; i++) {
+        get.id++;
+        get.options[2].value = i << 4;
+        if (i == 2) {
+            kirim_coap_resource_remove(&side.node, &t[0].resource, side.now_ns);
+        }
+        kit_say(&side, &get);
+        const struct kirim_coap_message m = kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+        const struct kirim_coap_span tag = kit_fields(&m).etag;
+        ck_assert_uint_eq(tag.bytes, sizeof etag);
+        if (i > 0) {
+            ck_assert_int_eq(memcmp(etag, tag.data, sizeof etag) == 0, i == 1);
+        }
+        memcpy(etag, tag.data, sizeof etag);
+    }
+    kit_close(&side);
+}
+END_TEST
+
+START_TEST(an_answer_without_a_code_is_an_error)
+{
+    const struct kit_message get = { .code = 1,
+                                     .id = 5,
+                                     .options = { { 11, "a", 0 }, { 258, NULL, 2 } } };
+    const struct kirim_coap_response nothing = { .content_format = KIRIM_COAP_FORMAT_NONE };
+    begin();
+    thing.response.is_deferred = true;
+    kit_say(&side, &get);
+    ck_assert_int_eq(kirim_coap_respond(&side.node, thing.deferral, &nothing, side.now_ns), 0);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_INTERNAL_ERROR);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(resources_are_bounded_and_have_names_of_their_own)
 {
     struct kirim_coap_node_options options = KIRIM_COAP_NODE_OPTIONS_INIT;
@@ -826,6 +874,9 @@ START_TEST(resources_are_bounded_and_have_names_of_their_own)
     ck_assert_int_eq(kirim_coap_resource_add(&side.node, &b.resource), KIRIM_EEXIST);
     b.resource.path = NULL;
     ck_assert_int_eq(kirim_coap_resource_add(&side.node, &b.resource), KIRIM_EINVAL);
+    b.resource.path = "/host/path"; /* its link would be <//host/path>: elsewhere */
+    ck_assert_int_eq(kirim_coap_resource_add(&side.node, &b.resource), KIRIM_EINVAL);
+    b.resource.path = NULL;
     ck_assert_int_eq(kirim_coap_resource_add_default(&side.node, &b.resource), KIRIM_OK);
     static struct thing c;
     c = b;
@@ -865,6 +916,8 @@ int main(void)
         { what_acts_wants_a_fresh_request_each_time, 0 },
         { a_group_answers_at_leisure_and_only_well, 0 },
         { links_are_filtered, COUNT_OF(filters) },
+        { links_in_blocks_are_of_one_state, 0 },
+        { an_answer_without_a_code_is_an_error, 0 },
         { resources_are_bounded_and_have_names_of_their_own, 0 },
         { NULL, 0 },
     };
