@@ -17,6 +17,8 @@ enum {
     FINISHING = 6  /* its last callbacks run */
 };
 
+enum { GROUP_ECHO_COUNT_MAX = 64 }; /* requests that are sent to members of a group by themselves */
+
 static const uint64_t ns_per_s = UINT64_C(1000000000);
 static const uint64_t timeout_ns = UINT64_C(93000000000); /* MAX_TRANSMIT_WAIT */
 static const uint64_t stale_ns = UINT64_C(128000000000);  /* RFC 7641 section 3.4 */
@@ -360,7 +362,12 @@ static void gather(struct kirim_coap_call *call, const struct kirim_coap_answer 
                    uint64_t now_ns)
 {
     if (ki_coap_call_take_echo(call, answer->message, answer->fields)) {
-        call->echo_count = 0; /* each member may ask; the call's time bounds it */
+        call->echo_count = 0; /* each member may ask, */
+        if (call->restart_count >= GROUP_ECHO_COUNT_MAX) {
+            call->peer->node->stats.full++; /* but none may have others sent to for ever */
+            return;
+        }
+        call->restart_count++;
         (void)ki_coap_call_send(call, &answer->from, now_ns);
         call->echo_bytes = 0;
         return;

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { SEQUENCE_MASK = 0xffffff };
+enum { SEQUENCE_MASK = 0xffffff, SEQUENCE_STEP_BITS = 23 /* 8 ms: all numbers in 39 hours */ };
 
 /* Takes an observer out of its lists, and gives back its memory. */
 static void drop(struct kirim_coap_observer *observer)
@@ -54,7 +54,8 @@ bool ki_coap_observer_add(struct ki_coap_ask *ask, struct kirim_coap_resource *r
     struct kirim_coap_peer *const peer = ask->peer;
     struct kirim_coap_node *const node = peer->node;
     struct kirim_coap_observer *const old = find(peer, ask->message);
-    uint32_t sequence = 1;
+    /* Who comes back under a token that was forgotten is told greater numbers than before. */
+    uint32_t sequence = (uint32_t)(ask->now_ns >> SEQUENCE_STEP_BITS);
     if (old != NULL) {
         sequence = old->sequence; /* numbers go on for the same token */
         drop(old);

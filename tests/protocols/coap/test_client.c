@@ -667,6 +667,34 @@ START_TEST(a_block_has_a_number_or_is_not_sent)
 }
 END_TEST
 
+START_TEST(a_group_cannot_have_others_sent_to_for_ever)
+{
+    static const struct kit_option echo[] = { { 252, "e", 0 }, { 0, NULL, 0 } };
+    struct told told;
+    size_t sent = 0;
+    kit_open(&client, "192.0.2.2:40000", "224.0.1.187:5683", NULL);
+    prepare(&told, KIRIM_COAP_GET);
+    told.call.type = KIRIM_COAP_NON;
+    ck_assert_int_eq(kirim_coap_call_start(&client.peer, &told.call, client.now_ns), KIRIM_OK);
+    ck_assert(kit_tick(&client, client.now_ns));
+    const struct kirim_coap_message m = kit_expect(&client, KIRIM_COAP_NON, KIRIM_COAP_GET);
+    for (uint16_t i = 0; i < 1000; i++) {
+        struct kit_message answer = { .type = KIRIM_COAP_NON, .code = KIRIM_COAP_UNAUTHORIZED };
+        uint8_t wire[KIT_WIRE_MAX];
+        answer.token = "12345678";
+        answer.options[0] = echo[0];
+        struct kirim_coap_arrival arrival = { .wire = { wire, kit_write(&answer, wire) } };
+        memcpy(wire + 4, m.token, 8);
+        ck_assert_int_eq(kirim_addr_parse("198.51.100.1:5683", &arrival.from), KIRIM_OK);
+        kirim_coap_peer_input(&client.peer, &arrival, client.now_ns);
+        sent += client.count;
+        client.count = 0;
+    }
+    ck_assert_uint_eq(sent, 64);
+    kit_close(&client);
+}
+END_TEST
+
 START_TEST(a_call_may_be_started_again_when_its_peer_is_gone)
 {
     static struct told told;
@@ -744,6 +772,7 @@ int main(void)
         { an_observation_outlives_any_number_of_echoes, 0 },
         { the_longest_life_is_not_the_shortest, 0 },
         { a_block_has_a_number_or_is_not_sent, 0 },
+        { a_group_cannot_have_others_sent_to_for_ever, 0 },
         { a_call_may_be_started_again_when_its_peer_is_gone, 0 },
         { want_of_memory_is_survived, 0 },
         { want_of_random_bytes_is_survived, 0 },

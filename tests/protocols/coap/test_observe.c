@@ -259,6 +259,25 @@ static const struct kit_message observe_last = {
     .code = 1, .id = 1, .token = "t", .options = { { 6, NULL, 0 }, { 11, "last", 0 } }
 };
 
+START_TEST(who_comes_back_is_told_greater_numbers)
+{
+    begin(NULL);
+    say_observe(1, "t", 0);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    side.now_ns += SECOND;
+    change('1');
+    struct kirim_coap_message m = kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_CONTENT);
+    const uint32_t sequence = kit_fields(&m).observe;
+    reset(m.id);
+    ck_assert_uint_eq(side.node.observer_count, 0);
+    side.now_ns += SECOND;
+    say_observe(2, "t", 0);
+    m = kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    ck_assert_uint_gt(kit_fields(&m).observe, sequence);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(a_resource_may_go_while_its_observers_are_told)
 {
     static struct kirim_coap_peer other;
@@ -315,6 +334,7 @@ int main(void)
         { observers_are_told_when_there_is_nothing_left, 0 },
         { observers_are_bounded, 0 },
         { who_never_measured_the_path_is_told_slowly, 0 },
+        { who_comes_back_is_told_greater_numbers, 0 },
         { a_resource_may_go_while_its_observers_are_told, 0 },
         { a_resource_may_go_while_it_is_asked, 0 },
         { NULL, 0 },
