@@ -266,6 +266,7 @@ static kirim_err open_node(struct daemon *d)
     options.body_bytes_max = (size_t)d->body_bytes_max;
     options.assembled_bytes_max = (size_t)d->body_bytes_max * 4;
     options.leisure_ns = d->leisure_ms * 1000000;
+    options.deferral_count_max = COAPD_ASYNC_COUNT_MAX; /* half for who is not validated */
     options.szx = kirim_coap_block_szx((size_t)d->block_bytes);
     options.resource_count_max = COAPD_FIXED_COUNT + 1 + COAPD_CREATED_COUNT_MAX;
     kirim_err err = kirim_coap_node_open(&d->node, d->loop, &options);

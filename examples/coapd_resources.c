@@ -81,7 +81,8 @@ static void on_async(struct kirim_coap_resource *resource, const struct kirim_co
     struct coapd_resources *const all = resource->user;
     uint32_t seconds = kirim_coap_query_number(request->message, "", COAPD_ASYNC_SECONDS);
     seconds = seconds < COAPD_ASYNC_SECONDS_MAX ? seconds : COAPD_ASYNC_SECONDS_MAX;
-    for (size_t i = 0; i < COAPD_ASYNC_COUNT_MAX; i++) {
+    /* What cannot be put off takes no place. */
+    for (size_t i = 0; i < COAPD_ASYNC_COUNT_MAX && request->deferral != 0; i++) {
         struct coapd_async *const async = &all->async[i];
         if (!async->is_used) {
             async->is_used = true;

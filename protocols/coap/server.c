@@ -13,6 +13,21 @@ static bool is_safe(uint8_t method)
     return method == KIRIM_COAP_GET || method == KIRIM_COAP_FETCH;
 }
 
+/* Whether a request may be put off. */
+static bool can_defer(const struct ki_coap_ask *ask)
+{
+    struct kirim_coap_node *const node = ask->peer->node;
+    uint32_t count = 0;
+    if (ask->is_group || ask->is_notification) {
+        return false;
+    }
+    for (const struct kirim_coap_deferral *d = node->deferrals; d != NULL; d = d->next) {
+        count += d->peer == ask->peer ? 1 : 0;
+    }
+    return ki_coap_has_room(ask->peer, count, node->deferral_count,
+                            node->options.deferral_count_max);
+}
+
 void ki_coap_run(struct ki_coap_ask *ask, struct kirim_coap_resource *resource,
                  struct kirim_coap_span body, uint8_t *scratch,
                  struct kirim_coap_response *response)
@@ -20,7 +35,7 @@ void ki_coap_run(struct ki_coap_ask *ask, struct kirim_coap_resource *resource,
     uint8_t szx = 0;
     const size_t offset = ki_coap_offset(ask, &szx);
     struct kirim_coap_node *const node = ask->peer->node;
-    ask->deferral = ++node->deferral_id; /* of nobody else, even if there is no room for it */
+    ask->deferral = can_defer(ask) ? ++node->deferral_id : 0; /* nobody else has it */
     const struct kirim_coap_request request = {
         .node = node,
         .peer = ask->peer,
@@ -85,14 +100,8 @@ static uint8_t find_fault(const struct ki_coap_ask *ask)
 static void defer(struct ki_coap_ask *ask, struct kirim_coap_response *response)
 {
     struct kirim_coap_node *const node = ask->peer->node;
-    struct kirim_coap_deferral *d = node->deferrals;
-    uint32_t count = 0;
-    for (; d != NULL; d = d->next) {
-        count += d->peer == ask->peer ? 1 : 0;
-    }
-    if (ask->is_group || ask->is_notification ||
-        !ki_coap_has_room(ask->peer, count, node->deferral_count,
-                          node->options.deferral_count_max)) {
+    struct kirim_coap_deferral *d = NULL;
+    if (ask->deferral == 0) {
         node->stats.full++;
     } else {
         d = ki_coap_alloc(node, sizeof *d + ask->wire.bytes);

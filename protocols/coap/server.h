@@ -28,7 +28,8 @@ struct kirim_coap_request {
     bool is_notification;                     /**< Nobody asks just now: an observer is told. */
     struct kirim_coap_span body;              /**< Whole. */
     uint64_t now_ns;                          /**< Present time. */
-    uint64_t deferral; /**< If the answer comes later: kirim_coap_respond() takes this. */
+    uint64_t deferral; /**< If the answer comes later: kirim_coap_respond() takes this. 0: it
+                            cannot come later, and is 5.03 if that is asked for. */
     size_t offset;     /**< Where the part of the answer begins that will be sent, */
     size_t room;       /**< how long that part is at the most, */
     uint8_t *scratch;  /**< and so many bytes to write it to, if that is of use. */

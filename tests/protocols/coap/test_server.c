@@ -249,8 +249,9 @@ START_TEST(no_two_requests_are_put_off_under_one_number)
     begin();
     const struct kirim_coap_response answer = thing.response;
     thing.response.is_deferred = true;
-    kit_give(&side, wire, kit_write(&get, wire), true); /* a group's request is not put off, */
-    const uint64_t first = thing.deferral;              /* which the resource cannot know */
+    kit_give(&side, wire, kit_write(&get, wire), true); /* a group's request is not put off */
+    const uint64_t first = thing.deferral;
+    ck_assert_uint_eq(first, 0); /* as the resource is told */
     const struct kit_message next = {
         .code = 1, .id = 7, .token = "u", .options = { { 11, "a", 0 } }
     };
