@@ -30,9 +30,21 @@ static void drop(struct kirim_coap_peer *peer, struct kirim_coap_assembly **at)
     ki_coap_free(node, a, sizeof *a);
 }
 
-/* Makes room for a body; false: there is none. */
-static bool grow(struct kirim_coap_node *node, struct kirim_coap_assembly *a, size_t bytes)
+/* Whether a peer has no more than its share: one body, or a quarter of what all may have. */
+static bool is_share(const struct kirim_coap_peer *peer, const struct kirim_coap_assembly *a,
+                     size_t room)
 {
+    size_t others = 0;
+    for (const struct kirim_coap_assembly *o = peer->assemblies; o != NULL; o = o->next) {
+        others += o != a ? o->room : 0;
+    }
+    return others == 0 || others + room <= peer->node->options.assembled_bytes_max / 4;
+}
+
+/* Makes room for a body; false: there is none. */
+static bool grow(struct kirim_coap_peer *peer, struct kirim_coap_assembly *a, size_t bytes)
+{
+    struct kirim_coap_node *const node = peer->node;
     const struct kirim_coap_environment *const env = &node->options.env;
     size_t room = a->room > 0 ? a->room : KIRIM_COAP_BLOCK_BYTES_MAX;
     while (room < bytes) {
@@ -41,7 +53,8 @@ static bool grow(struct kirim_coap_node *node, struct kirim_coap_assembly *a, si
     if (room == a->room) {
         return true;
     }
-    if (node->assembled_bytes - a->room + room > node->options.assembled_bytes_max) {
+    if (!is_share(peer, a, room) ||
+        node->assembled_bytes - a->room + room > node->options.assembled_bytes_max) {
         node->stats.full++;
         return false;
     }
@@ -126,7 +139,7 @@ static kirim_err append(struct ki_coap_ask *ask, struct kirim_coap_assembly *a, 
         drop(ask->peer, find(ask->peer, ask->digest));
         return refuse_large(ask, response);
     }
-    if (!grow(ask->peer->node, a, a->bytes + block.bytes)) {
+    if (!grow(ask->peer, a, a->bytes + block.bytes)) {
         drop(ask->peer, find(ask->peer, ask->digest));
         response->max_age_s = 10;
         return refuse(response, KIRIM_COAP_UNAVAILABLE);
@@ -204,7 +217,7 @@ void ki_coap_assembly_keep(struct ki_coap_ask *ask, const struct kirim_coap_resp
         return;
     }
     /* The answer may lie in what was put together; it is not longer then, and nothing moves. */
-    if (!grow(ask->peer->node, a, response->body.bytes)) {
+    if (!grow(ask->peer, a, response->body.bytes)) {
         drop(ask->peer, find(ask->peer, ask->digest));
         return;
     }

@@ -470,6 +470,36 @@ START_TEST(a_long_request_comes_in_blocks)
 }
 END_TEST
 
+START_TEST(no_peer_has_all_the_room_for_bodies)
+{
+    struct kirim_coap_node_options options = KIRIM_COAP_NODE_OPTIONS_INIT;
+    static const uint8_t block[1024];
+    options.body_bytes_max = 4096;
+    options.assembled_bytes_max = 8192;
+    kit_open(&side, SERVER, CLIENT, &options);
+    add_thing(&side, &thing, "a", 0);
+    for (uint16_t i = 0; i < 12; i++) { /* bodies of three requests, block by block */
+        static const char *const tags[] = { "x", "y", "z" };
+        const struct kit_message put = { .code = KIRIM_COAP_PUT,
+                                         .id = i,
+                                         .options = { { 11, "a", 0 },
+                                                      { 27, NULL, i / 3U << 4 | 0x0e },
+                                                      { 292, tags[i % 3], 0 } },
+                                         .payload = block,
+                                         .payload_bytes = sizeof block };
+        struct kirim_coap_message m;
+        kit_say(&side, &put);
+        ck_assert(kit_take(&side, &m));
+        if (i == 0 || i == 1) { /* two small ones, or, later, a larger one */
+            ck_assert_uint_eq(m.code, KIRIM_COAP_CONTINUE);
+        }
+    }
+    ck_assert_uint_le(side.node.assembled_bytes, 4096);
+    ck_assert_uint_gt(side.node.stats.full, 0);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(bodies_are_bounded)
 {
     struct kirim_coap_node_options options = KIRIM_COAP_NODE_OPTIONS_INIT;
@@ -906,6 +936,7 @@ int main(void)
         { who_never_acknowledges_is_given_up, 0 },
         { a_long_answer_goes_in_blocks, 0 },
         { a_long_request_comes_in_blocks, 0 },
+        { no_peer_has_all_the_room_for_bodies, 0 },
         { bodies_are_bounded, 0 },
         { a_long_answer_to_a_post_is_kept, 0 },
         { who_has_the_present_state_is_told_so, 0 },
