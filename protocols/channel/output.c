@@ -55,11 +55,11 @@ static bool write_close(struct kirim_channel *ch, struct kirim_channel_departure
         ch->close_count++;
         ch->close_ns = now_ns + ki_channel_pto_ns(ch);
     }
-    const size_t at = ki_channel_write_header(ch, out->data, out->room_bytes);
     const size_t most = ki_channel_payload_bytes(ch);
     const size_t room = most < out->room_bytes ? most : out->room_bytes;
+    const size_t at = ki_channel_write_header(ch, out->data, room);
     if (at == 0) {
-        return false;
+        return false; /* a BEGIN whose token leaves no room for anything */
     }
     size_t bytes = kirim_channel_frame_write(&f, out->data + at, room - at);
     if (bytes == 0) {
