@@ -8,7 +8,12 @@
 
 #include "parts.h"
 
-enum { TRIES_MAX = 5, PMTU_PROBES = 3, PMTU_GRANULARITY = 16 };
+enum {
+    TRIES_MAX = 5,
+    PMTU_PROBES = 3,
+    PMTU_GRANULARITY = 16,
+    LEAST_BYTES = KIRIM_CHANNEL_HEADER_BYTES + 1 + KIRIM_CHANNEL_CHALLENGE_BYTES
+};
 
 static const uint64_t PMTU_PROBE_NS = UINT64_C(15000000000);
 static const uint64_t PMTU_RAISE_NS = UINT64_C(600000000000);
@@ -117,6 +122,8 @@ void ki_channel_path_expire(struct kirim_channel *ch, uint64_t now_ns)
     if (p->deadline_ns > now_ns) {
         return;
     }
+    /* Also a try that found no allowance is one: there is an end to them. */
+    p->try_count++;
     if (p->try_count >= TRIES_MAX) {
         give_up(p);
         return;
@@ -162,9 +169,8 @@ static bool write_challenge(struct kirim_channel *ch, struct kirim_channel_depar
 {
     struct ki_channel_path *const p = &ch->path;
     const uint64_t allowance = kirim_amplification_allowance(&p->budget);
-    const size_t least = KIRIM_CHANNEL_HEADER_BYTES + 1 + KIRIM_CHANNEL_CHALLENGE_BYTES;
     const size_t most = ch->pmtu_options.base_bytes;
-    if (allowance < least) {
+    if (allowance < LEAST_BYTES) {
         return false; /* when more has come from there */
     }
     p->owes_challenge = false;
@@ -173,7 +179,6 @@ static bool write_challenge(struct kirim_channel *ch, struct kirim_channel_depar
         return false;
     }
     (void)kirim_amplification_send(&p->budget, out->bytes);
-    p->try_count++;
     ch->stats.challenges++;
     return true;
 }
@@ -186,7 +191,9 @@ bool ki_channel_path_output(struct kirim_channel *ch, struct kirim_channel_depar
     if (p->owes_response) {
         p->owes_response = false;
         const bool is_elsewhere = !kirim_addr_equal(&p->response_to, &p->peer);
-        if (!is_elsewhere || kirim_addr_equal(&p->response_to, &p->candidate)) {
+        const bool may = !is_elsewhere || (kirim_addr_equal(&p->response_to, &p->candidate) &&
+                                           kirim_amplification_send(&p->budget, LEAST_BYTES));
+        if (may) {
             return write_packet(ch, out, KIRIM_CHANNEL_PATH_RESPONSE, p->response, &p->response_to,
                                 0);
         }
