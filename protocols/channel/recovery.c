@@ -9,6 +9,7 @@
 enum {
     ROOM_MIN = 32,
     ROOM_MAX = 16384,
+    ROOM_OF_PROBES = 1024, /* of those: were all lost, only a probe could tell */
     PACKET_THRESHOLD = 3,
     PROBES = 2,          /* packets that leave at a probe timeout */
     BLACK_HOLE_PTO = 2,  /* probe timeouts in a row that say so */
@@ -90,6 +91,9 @@ void ki_channel_records_free(struct kirim_channel *ch)
 bool ki_channel_recovery_reserve(struct kirim_channel *ch)
 {
     struct ki_channel_recovery *const r = &ch->recovery;
+    if (r->probe_count == 0 && r->count >= ROOM_MAX - ROOM_OF_PROBES) {
+        return false;
+    }
     if (r->count < r->room) {
         return true;
     }
