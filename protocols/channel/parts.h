@@ -135,6 +135,7 @@ struct ki_channel_in {
     uint64_t number;
     uint64_t have_bytes;
     uint32_t bytes;
+    uint32_t room; /* of `data` */
     uint8_t data[];
 };
 

@@ -34,15 +34,16 @@ static bool is_whole(const struct ki_channel_in *x)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Memory that counts against the budget of all. */
+/* Memory that counts against the budget of all; what is in it is not said. Nobody holds more than
+ * what is left for the others: who hoards finds an end before there is nothing for them. */
 static void *take_room(struct kirim_channel *ch, size_t bytes)
 {
     struct kirim_channel_budget *const budget = ch->options.budget;
-    if (budget != NULL && bytes > budget->bytes_max - budget->bytes) {
+    if (budget != NULL && ch->in_bytes + bytes > budget->bytes_max - budget->bytes) {
         budget->refused++;
         return NULL;
     }
-    void *const block = ki_channel_new(ch, bytes);
+    void *const block = ch->memory.alloc(ch->memory.user, NULL, 0, bytes);
     if (block != NULL) {
         ch->in_bytes += bytes;
         if (budget != NULL) {
@@ -64,19 +65,49 @@ static void give_room_back(struct kirim_channel *ch, void *block, size_t bytes)
     ki_channel_delete(ch, block, bytes);
 }
 
+static void *alloc_ranges(void *user, void *old, size_t old_bytes, size_t new_bytes)
+{
+    if (new_bytes > 0) {
+        return take_room(user, new_bytes);
+    }
+    give_room_back(user, old, old_bytes);
+    return NULL;
+}
+
+/* Memory of ranges, which are longer than the bytes they tell of if a peer wants it. */
+static struct ki_channel_memory range_memory(struct kirim_channel *ch)
+{
+    return (struct ki_channel_memory){ alloc_ranges, ch };
+}
+
 static void free_message(struct kirim_channel *ch, struct ki_channel_in *x)
 {
-    ki_channel_ranges_free(&x->have, &ch->memory);
-    give_room_back(ch, x, sizeof *x + x->bytes);
+    const struct ki_channel_memory memory = range_memory(ch);
+    ki_channel_ranges_free(&x->have, &memory);
+    give_room_back(ch, x, sizeof *x + x->room);
+}
+
+/* Makes a message of one that was given up, if that has room enough. */
+static bool reuse_message(struct ki_channel_in *x, const struct kirim_channel_frame *f)
+{
+    if (f->total_bytes > x->room) {
+        return false;
+    }
+    x->number = f->number;
+    x->bytes = (uint32_t)f->total_bytes;
+    x->have.count = 0;
+    x->have_bytes = 0;
+    return true;
 }
 
 static struct ki_channel_in *new_message(struct kirim_channel *ch,
                                          const struct kirim_channel_frame *f)
 {
     struct ki_channel_in *const x = take_room(ch, sizeof *x + (size_t)f->total_bytes);
-    if (x != NULL) {
+    if (x != NULL) { /* its bytes are written before they are read: clearing them is for nobody */
+        memset(x, 0, sizeof *x);
         x->number = f->number;
-        x->bytes = (uint32_t)f->total_bytes;
+        x->bytes = x->room = (uint32_t)f->total_bytes;
     }
     return x;
 }
@@ -137,6 +168,7 @@ static bool grow_slots(struct kirim_channel *ch, struct ki_channel_in_stream *s,
     if (slot == NULL) {
         return false;
     }
+    memset(slot, 0, room * sizeof *slot);
     for (uint64_t n = s->next; n < s->end; n++) {
         slot[n & (room - 1)] = *slot_of(s, n);
     }
@@ -248,13 +280,13 @@ static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream 
 static kirim_err add_part(struct kirim_channel *ch, struct ki_channel_in *x,
                           const struct kirim_channel_frame *f)
 {
+    const struct ki_channel_memory memory = range_memory(ch);
     uint64_t added = 0;
     if (x->bytes != f->total_bytes) {
         ki_channel_fail(ch, KIRIM_CHANNEL_CODE_PROTOCOL, "a message changed its length");
         return KIRIM_EINVAL;
     }
-    if (!ki_channel_ranges_add(&x->have, &ch->memory, f->offset, f->offset + f->data.bytes,
-                               &added)) {
+    if (!ki_channel_ranges_add(&x->have, &memory, f->offset, f->offset + f->data.bytes, &added)) {
         return KIRIM_ENOMEM;
     }
     if (added > 0) {
@@ -356,6 +388,7 @@ static kirim_err receive_reliable(struct kirim_channel *ch, struct ki_channel_in
 static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_in_stream *s,
                                    const struct kirim_channel_frame *f)
 {
+    const bool is_direct = f->data.bytes == f->total_bytes && !s->is_held;
     if (f->number < s->next || (s->newest != NULL && f->number < s->newest->number) ||
         (s->newest != NULL && f->number == s->newest->number && is_whole(s->newest))) {
         ch->stats.rx_stale += f->data.bytes == f->total_bytes ? 1 : 0;
@@ -363,10 +396,12 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
     }
     if (s->newest != NULL && f->number > s->newest->number) {
         ch->stats.rx_stale++;
-        free_message(ch, s->newest);
-        s->newest = NULL;
+        if (is_direct || !reuse_message(s->newest, f)) {
+            free_message(ch, s->newest);
+            s->newest = NULL;
+        }
     }
-    if (s->newest == NULL && f->data.bytes == f->total_bytes && !s->is_held) {
+    if (s->newest == NULL && is_direct) {
         s->next = f->number + 1;
         hand_over(ch, s, f->number, f->data.data, f->data.bytes);
         return KIRIM_OK;
