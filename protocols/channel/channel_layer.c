@@ -19,6 +19,10 @@ struct state {
 
 enum { NS_PER_TIMER = 2 };
 
+/* While the layer below has no room nothing can leave, so what is due stays due: the clocks go on,
+ * but not faster than this. */
+static const uint64_t WAITING_NS = 20000000;
+
 /* ---- what the channel asks for --------------------------------------------------------------- */
 
 static void *give_memory(void *user, void *old, size_t old_bytes, size_t new_bytes)
@@ -138,7 +142,9 @@ static void flush(struct state *s)
         /* Anything else that fails is a lost datagram. */
     }
     if (s->channel != NULL && !has_ended(s)) {
-        arm(s, kirim_channel_deadline(s->channel));
+        const uint64_t deadline_ns = kirim_channel_deadline(s->channel);
+        const uint64_t least_ns = s->waiting != NULL ? now_ns + WAITING_NS : 0;
+        arm(s, deadline_ns > least_ns ? deadline_ns : least_ns);
     }
 }
 
@@ -243,9 +249,13 @@ static void visit(struct state *s, const struct kirim_datagram *d)
     if (kirim_channel_gate_check(s->config.gate, &v, &begin) == KIRIM_OK) {
         const struct kirim_channel_options options = options_of(s);
         kirim_channel_gate_reset(s->config.gate, begin.to, reset);
-        if (kirim_channel_accept(&options, &begin, reset, &d->peer, v.now_ns, &s->channel) ==
-            KIRIM_OK) {
+        const kirim_err err =
+            kirim_channel_accept(&options, &begin, reset, &d->peer, v.now_ns, &s->channel);
+        if (err == KIRIM_OK) {
             tell_begun(s);
+        } else if (kirim_stack_session(kirim_layer_stack(s->layer)) != NULL) {
+            /* The session is this client's alone, and has no other clock. */
+            (void)kirim_stack_close(kirim_layer_stack(s->layer), err);
         }
         return;
     }
