@@ -56,6 +56,16 @@ static bool is_late(const struct kirim_channel_listener *l, const uint8_t *id)
     return false;
 }
 
+/* From when it has begun: who found no room may ask again. */
+static void note_latest(struct kirim_channel_listener *l, const uint8_t *id)
+{
+    memcpy(l->ki_latest[l->ki_latest_count % KIRIM_CHANNEL_LATEST_MAX], id, KIRIM_CHANNEL_ID_BYTES);
+    l->ki_latest_count++;
+    if (l->ki_latest_count == 2 * KIRIM_CHANNEL_LATEST_MAX) {
+        l->ki_latest_count = KIRIM_CHANNEL_LATEST_MAX;
+    }
+}
+
 static kirim_err admit(struct kirim_sessions *set, const struct kirim_datagram *d,
                        struct kirim_admission *out, void *user)
 {
@@ -68,11 +78,6 @@ static kirim_err admit(struct kirim_sessions *set, const struct kirim_datagram *
     if (l->ki_is_closing || kirim_channel_gate_check(&l->ki_gate, &v, &p) < 0 || is_late(l, p.to)) {
         l->stats.refused++;
         return KIRIM_EACCES;
-    }
-    memcpy(l->ki_latest[l->ki_latest_count % KIRIM_CHANNEL_LATEST_MAX], p.to, sizeof p.to);
-    l->ki_latest_count++;
-    if (l->ki_latest_count == 2 * KIRIM_CHANNEL_LATEST_MAX) {
-        l->ki_latest_count = KIRIM_CHANNEL_LATEST_MAX;
     }
     out->is_validated = 1;
     return KIRIM_OK;
@@ -143,6 +148,7 @@ static void begun(struct kirim_channel *channel, struct kirim_layer *layer, void
 {
     struct kirim_channel_listener *const l = listener_of(layer);
     l->stats.accepted++;
+    note_latest(l, kirim_channel_id(channel));
     if (l->ki_options.accepted != NULL) {
         l->ki_options.accepted(l, channel, user);
     }

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claims about the layer of the channel over one that refuses: it waits for room without a busy
+ * timer, its clocks go on, and a server that cannot begin leaves nothing behind.
+ */
+#include "kit.h"
+
+#include <kirim/sim.h>
+
+#include "protocols/channel/channel_endpoint.h"
+
+static bool is_shut;
+static size_t refused, closed;
+static kirim_err closed_err;
+
+static kirim_err valve_send(struct kirim_layer *layer, const struct kirim_msg *msg)
+{
+    if (is_shut) {
+        refused++;
+        return KIRIM_EWOULDBLOCK;
+    }
+    return kirim_layer_send(layer, msg);
+}
+
+static void on_closed(struct kirim_channel *ch, const struct kirim_channel_end *end, void *user)
+{
+    (void)ch;
+    (void)user;
+    closed++;
+    closed_err = end->err;
+}
+
+static const struct kirim_channel_handler handler = { .size = sizeof handler, .closed = on_closed };
+static const struct kirim_layer_type valve = {
+    .size = KIRIM_LAYER_TYPE_INIT,
+    .name = "valve",
+    .send = valve_send,
+};
+
+static struct kirim_addr addr_of(const char *text)
+{
+    struct kirim_addr addr;
+    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
+    return addr;
+}
+
+static struct kirim_loop *open_loop(struct kirim_sim *sim, const char *name, const char *text,
+                                    struct kit_memory *memory)
+{
+    struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
+    const struct kirim_addr addr = addr_of(text);
+    struct kirim_sim_host *host = NULL;
+    struct kirim_loop *loop = NULL;
+    ck_assert_int_eq(kirim_sim_host_add(sim, name, &addr, 1, &host), KIRIM_OK);
+    options.reactor = "sim";
+    options.reactor_context = host;
+    options.alloc = kit_alloc;
+    options.alloc_user = memory;
+    ck_assert_int_eq(kirim_loop_open(&options, &loop), KIRIM_OK);
+    return loop;
+}
+
+START_TEST(layer_below_that_refuses_costs_no_busy_timer)
+{
+    struct kit_memory memory = { 0 };
+    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_sim *sim = NULL;
+    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
+    const struct kirim_addr server = addr_of("10.0.0.1");
+    struct kirim_sim_host *host = NULL;
+    ck_assert_int_eq(kirim_sim_host_add(sim, "server", &server, 1, &host), KIRIM_OK);
+    struct kirim_loop *const loop = open_loop(sim, "client", "10.0.0.2", &memory);
+    struct kirim_channel_layer_config config = KIRIM_CHANNEL_LAYER_CONFIG_INIT;
+    const struct kirim_layer_plan layers[] = { { &valve, NULL },
+                                               { kirim_channel_layer(), &config } };
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_stack_plan plan = KIRIM_STACK_PLAN_INIT;
+    struct kirim_stack *stack = NULL;
+    ep.peer = addr_of("10.0.0.1:7");
+    config.options.handler = &handler;
+    plan.layers = layers;
+    plan.layer_count = COUNT_OF(layers);
+    is_shut = true;
+    refused = closed = 0;
+    ck_assert_int_eq(kirim_stack_on_endpoint(loop, &ep, &plan, &stack), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 20 * SECOND), KIRIM_OK);
+    struct kirim_loop_stats stats = KIRIM_LOOP_STATS_INIT;
+    ck_assert_int_eq(kirim_loop_read_stats(loop, &stats), KIRIM_OK);
+    ck_assert_uint_lt(stats.timers_fired, 1000);
+    ck_assert_uint_ge(refused, 1);
+    ck_assert_uint_eq(closed, 1); /* it gives up as if nothing had come back */
+    ck_assert_int_eq(closed_err, KIRIM_ETIMEDOUT);
+    ck_assert_int_eq(kirim_loop_close(loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_close(sim), KIRIM_OK);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
+struct pair {
+    struct kit_memory memory[2];
+    struct kirim_sim *sim;
+    struct kirim_loop *server, *client;
+    struct kirim_channel_listener listener;
+};
+
+/* A client whose BEGIN finds no memory at the server from some call on, for half a second. */
+static struct pair *open_poor_pair(size_t call)
+{
+    static struct pair pair;
+    struct pair *const p = &pair;
+    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    struct kirim_channel_open_options oo = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
+    struct kirim_channel *channel = NULL;
+    memset(p, 0, sizeof *p);
+    ck_assert_int_eq(kirim_sim_open(&so, &p->sim), KIRIM_OK);
+    p->server = open_loop(p->sim, "server", "10.0.0.1", &p->memory[0]);
+    p->client = open_loop(p->sim, "client", "10.0.0.2", &p->memory[1]);
+    ep.local = addr_of("0.0.0.0:7");
+    lo.endpoint = oo.endpoint = &ep;
+    lo.channel.handler = oo.channel.handler = &handler;
+    ck_assert_int_eq(kirim_channel_listen(&p->listener, p->server, &lo), KIRIM_OK);
+    ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
+    ep.peer = addr_of("10.0.0.1:7");
+    ck_assert_int_eq(kirim_channel_open(p->client, &oo, &channel), KIRIM_OK);
+    p->memory[0].fail_at = p->memory[0].calls + call;
+    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + SECOND / 2), KIRIM_OK);
+    p->memory[0].fail_at = 0;
+    return p;
+}
+
+static void close_pair(struct pair *p)
+{
+    ck_assert_int_eq(kirim_loop_close(p->server), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_close(p->sim), KIRIM_OK);
+    ck_assert_uint_eq(p->memory[0].blocks, 0);
+    ck_assert_uint_eq(p->memory[1].blocks, 0);
+}
+
+START_TEST(server_without_memory_keeps_no_session)
+{
+    struct pair *const p = open_poor_pair(1 + (size_t)_i);
+    ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK); /* it does not come again */
+    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 60 * SECOND), KIRIM_OK);
+    ck_assert_uint_eq(p->listener.ki_channel_count, 0);
+    ck_assert_ptr_null(kirim_sessions_next(p->listener.sessions, NULL));
+    close_pair(p);
+}
+END_TEST
+
+START_TEST(begin_that_found_no_room_may_come_again)
+{
+    struct pair *const p = open_poor_pair(1 + (size_t)_i);
+    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 9 * SECOND), KIRIM_OK);
+    ck_assert_uint_eq(p->listener.stats.accepted, 1);
+    ck_assert_uint_eq(p->listener.ki_channel_count, 1);
+    ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK);
+    close_pair(p);
+}
+END_TEST
+
+int main(void)
+{
+    const struct kit_claim claims[] = {
+        { layer_below_that_refuses_costs_no_busy_timer, 0 },
+        { server_without_memory_keeps_no_session, 12 },
+        { begin_that_found_no_room_may_come_again, 12 },
+        { NULL, 0 },
+    };
+    return kit_main("protocols/channel carrier", claims);
+}
