@@ -150,6 +150,17 @@ kirim_err kirim_channel_accept(const struct kirim_channel_options *options,
     return KIRIM_OK;
 }
 
+/* The peer must hear something before it gives up for silence. */
+static void hasten_keepalive(struct kirim_channel *ch, uint64_t now_ns)
+{
+    const uint64_t most_ns = ch->peer_params.idle_ms * KI_CHANNEL_NS_PER_MS / 2;
+    if (ch->options.keepalive_ns > most_ns) {
+        ch->keepalive_options.interval_ns = ch->keepalive_options.retry_ns = most_ns;
+        (void)kirim_keepalive_init(&ch->keepalive, &ch->keepalive_options, now_ns,
+                                   random_number(ch));
+    }
+}
+
 void ki_channel_learn(struct kirim_channel *ch, const struct kirim_channel_params *params,
                       uint64_t now_ns)
 {
@@ -158,6 +169,7 @@ void ki_channel_learn(struct kirim_channel *ch, const struct kirim_channel_param
     ch->peer_params.idle_ms = params->idle_ms < own_ms ? params->idle_ms : own_ms;
     ch->idle_ns = now_ns + ch->peer_params.idle_ms * KI_CHANNEL_NS_PER_MS;
     ch->has_params = true;
+    hasten_keepalive(ch, now_ns);
     ki_channel_path_search(ch, now_ns);
     ki_channel_congestion_restart(ch, now_ns);
     ki_channel_send_learn(ch);
