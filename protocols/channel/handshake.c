@@ -10,7 +10,7 @@
 
 static const uint64_t HELLO_NS = 1000000000;
 
-enum { HELLO_BACKOFF_MAX = 6 };
+enum { HELLO_BACKOFF_MAX = 6, LEAVE_FROM = 128 };
 
 size_t ki_channel_write_hello(struct kirim_channel *ch, uint8_t *room, size_t room_bytes,
                               uint64_t now_ns)
@@ -29,9 +29,31 @@ size_t ki_channel_write_hello(struct kirim_channel *ch, uint8_t *room, size_t ro
     return kirim_channel_packet_write(&p, room, bytes);
 }
 
+/* Leaves a number out, the next one twice as far away as this one. */
+static void leave_out(struct kirim_channel *ch)
+{
+    uint8_t bytes[4];
+    if (ch->next_number < (ch->leave_from > 0 ? ch->leave_from : LEAVE_FROM)) {
+        return;
+    }
+    if (ch->leave_out <= ch->left_out) {
+        uint64_t chance = 0;
+        ch->options.random(ch->options.random_user, bytes, sizeof bytes);
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            chance = chance << 8 | bytes[i];
+        }
+        ch->leave_out = ch->next_number + chance % ch->next_number;
+    }
+    if (ch->next_number == ch->leave_out) {
+        ch->left_out = ch->next_number++;
+        ch->leave_from = ch->next_number + ch->left_out;
+    }
+}
+
 size_t ki_channel_write_header(struct kirim_channel *ch, uint8_t *room, size_t room_bytes)
 {
     struct kirim_channel_packet p;
+    leave_out(ch);
     if (ch->next_number + 1 >= KI_CHANNEL_NUMBER_END) {
         ki_channel_end(ch, KIRIM_ETIMEDOUT);
         return 0;

@@ -200,6 +200,9 @@ struct kirim_channel {
     uint32_t token_bytes;
     struct kirim_channel_params peer_params;
     uint64_t next_number; /* of packets */
+    /* Now and then a number is left out: `left_out`, 0: none yet. Who acknowledges it has not
+     * waited for what he says has come. The next is `leave_out`, known from `leave_from` on. */
+    uint64_t left_out, leave_out, leave_from;
     struct ki_channel_acks acks;
     struct ki_channel_recovery recovery;
     struct ki_channel_congestion congestion;

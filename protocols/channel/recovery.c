@@ -372,6 +372,11 @@ bool ki_channel_recovery_ack(struct kirim_channel *ch, const struct kirim_channe
     if (largest >= ch->next_number) {
         return false;
     }
+    for (size_t i = 0; ch->left_out > 0 && i < f->ack.range_count; i++) {
+        if (f->ack.range[i].first <= ch->left_out && ch->left_out < f->ack.range[i].end) {
+            return false;
+        }
+    }
     const bool is_highest = !r->has_acked || largest > r->largest_acked;
     for (size_t i = 0; i < f->ack.range_count; i++) {
         acknowledge_range(ch, &f->ack.range[i], largest, &news, now_ns);

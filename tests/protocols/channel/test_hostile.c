@@ -225,6 +225,49 @@ START_TEST(full_record_of_packets_is_no_dead_end)
 }
 END_TEST
 
+/* A server that bears little silence: the client speaks often enough. */
+START_TEST(keep_alive_comes_before_silence_ends_it)
+{
+    struct kit_pair *const p = kit_pair_new(9);
+    p->server.options.params.idle_ms = 4000;
+    kit_pair_open(p);
+    kit_pair_connect(p);
+    kit_pair_run(p, p->now_ns + 60 * SECOND);
+    ck_assert_uint_eq(p->client.ledger.closed, 0);
+    ck_assert_uint_eq(p->server.ledger.closed, 0);
+    ck_assert_uint_lt(p->client.sent_count, 100);
+    kit_pair_free(p);
+}
+END_TEST
+
+/* Numbers that were left out tell who acknowledges what he has not got. */
+START_TEST(ack_of_what_has_not_come_ends_it)
+{
+    struct kit_pair *const p = open_pair(10);
+    p->client.length = big;
+    p->server.link.is_down = true; /* what is acknowledged was never received */
+    p->server.length = big;
+    ck_assert_int_eq(kit_send(&p->server, 0, KIRIM_CHANNEL_ORDERED, 0), KIRIM_OK);
+    uint64_t number = 1000;
+    uint8_t room[2000];
+    for (size_t i = 0; i < 4000 && kirim_channel_is_ready(p->server.ch); i++) {
+        struct kirim_channel_departure d = { .data = room, .room_bytes = sizeof room };
+        while (kirim_channel_output(p->server.ch, &d, p->now_ns)) {}
+        struct kirim_channel_frame f = { .type = KIRIM_CHANNEL_ACK };
+        f.ack.range_count = 1;
+        f.ack.range[0] = (struct kirim_channel_range){ 0, p->server.ch->next_number };
+        uint8_t frames[60];
+        const size_t bytes = kirim_channel_frame_write(&f, frames, sizeof frames);
+        kit_forge(&p->server, number++, frames, bytes);
+        p->now_ns += MS;
+        kirim_channel_expire(p->server.ch, p->now_ns);
+    }
+    ck_assert(!kirim_channel_is_ready(p->server.ch));
+    ck_assert_uint_eq(p->server.ch->end_code, KIRIM_CHANNEL_CODE_PROTOCOL);
+    kit_pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -235,6 +278,8 @@ int main(void)
         { nobody_takes_the_whole_budget, 0 },
         { sequenced_parts_are_cheap, 0 },
         { full_record_of_packets_is_no_dead_end, 0 },
+        { keep_alive_comes_before_silence_ends_it, 0 },
+        { ack_of_what_has_not_come_ends_it, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/channel hostile", claims);
