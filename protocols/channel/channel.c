@@ -281,6 +281,10 @@ void ki_channel_take_close(struct kirim_channel *ch, const struct kirim_channel_
         ch->stats.rx_dropped++;
         return;
     }
+    if (ki_channel_is_live(ch) && f->code == KIRIM_CHANNEL_CODE_DONE) {
+        ch->is_last = true; /* the peer knows that all has come; there is no later time for it */
+        ki_channel_receive_release(ch);
+    }
     if (ch->state == KI_CHANNEL_CLOSING) {
         ki_channel_end(ch, KIRIM_OK);
         return;

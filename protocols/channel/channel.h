@@ -265,8 +265,9 @@ kirim_err kirim_channel_send(struct kirim_channel *channel, uint32_t stream, uin
  * @brief Holds the messages of one of the peer's streams back, or lets them go.
  *
  * What is held counts against the windows, so that the peer stops when they are full; of a
- * sequenced stream only the newest is kept. Outside of a callback of the channel what was held is
- * handed over inside the call.
+ * sequenced stream only the newest is kept. When the peer has finished (KIRIM_CHANNEL_CODE_DONE)
+ * what is held is handed over before `closed`. Outside of a callback of the channel what was held
+ * is handed over inside the call.
  *
  * @param channel  The channel.
  * @param stream   Below the options' bound.

@@ -190,6 +190,7 @@ struct kirim_channel {
     bool has_heard;     /* a server, or a client that has got DATA */
     bool has_params;    /* of the peer */
     bool has_told;      /* `closed` */
+    bool is_last;       /* the peer has finished: nothing is held any more */
     bool is_size_held;  /* a probe for the path MTU waits for the window */
     bool owes_messages; /* streams were released inside a callback */
     uint8_t id[KIRIM_CHANNEL_ID_BYTES];

@@ -250,12 +250,17 @@ static void hand_over_waiting(struct kirim_channel *ch, struct ki_channel_in_str
     free_message(ch, x);
 }
 
+static bool is_held(const struct kirim_channel *ch, const struct ki_channel_in_stream *s)
+{
+    return s->is_held && !ch->is_last;
+}
+
 /* What can be handed over of a stream, from the lowest number on. */
 static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream *s)
 {
     if (s->mode == KIRIM_CHANNEL_SEQUENCED) {
         struct ki_channel_in *const x = s->newest;
-        if (x != NULL && x->have_bytes == x->bytes && !s->is_held && ki_channel_is_live(ch)) {
+        if (x != NULL && x->have_bytes == x->bytes && !is_held(ch, s) && ki_channel_is_live(ch)) {
             s->newest = NULL;
             s->next = x->number + 1;
             hand_over(ch, s, x->number, x->data, x->bytes);
@@ -264,7 +269,7 @@ static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream 
         return;
     }
     const bool is_ordered = s->mode == KIRIM_CHANNEL_ORDERED;
-    for (uint64_t n = s->next; n < s->end && !s->is_held && ki_channel_is_live(ch); n++) {
+    for (uint64_t n = s->next; n < s->end && !is_held(ch, s) && ki_channel_is_live(ch); n++) {
         const struct ki_channel_in *const x = find(s, n);
         if (is_whole(x)) {
             hand_over_waiting(ch, s, n);

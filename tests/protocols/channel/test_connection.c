@@ -444,6 +444,29 @@ START_TEST(stream_that_is_held_stops_its_sender_and_no_other)
 }
 END_TEST
 
+static void hold_again(struct kit_end *end, const struct kirim_channel_message *m)
+{
+    ck_assert_int_eq(kirim_channel_hold(end->ch, m->stream, true), KIRIM_OK);
+}
+
+START_TEST(what_is_held_is_not_lost_when_the_peer_finishes)
+{
+    struct kit_pair *const p = open_pair(25);
+    p->server.on_message = hold_again; /* it never asks for the second one */
+    for (uint64_t n = 0; n < 10; n++) {
+        ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, n), KIRIM_OK);
+        ck_assert_int_eq(kit_send(&p->client, 1, KIRIM_CHANNEL_UNORDERED, n), KIRIM_OK);
+    }
+    ck_assert_int_eq(kirim_channel_finish(p->client.ch), KIRIM_OK);
+    kit_pair_run(p, p->now_ns + 5 * SECOND);
+    check_end(&p->client, KIRIM_OK, KIRIM_CHANNEL_CODE_DONE, false);
+    check_end(&p->server, KIRIM_OK, KIRIM_CHANNEL_CODE_DONE, true);
+    ck_assert_uint_eq(p->server.ledger.count[0], 10);
+    ck_assert_uint_eq(p->server.ledger.count[1], 10);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(longest_message_passes_the_smallest_window)
 {
     struct kit_pair *const p = kit_pair_new(17);
@@ -628,6 +651,7 @@ int main(void)
         { message_that_is_sent_twice_comes_once, 3 },
         { sender_waits_for_room_and_is_told, 0 },
         { stream_that_is_held_stops_its_sender_and_no_other, 0 },
+        { what_is_held_is_not_lost_when_the_peer_finishes, 0 },
         { longest_message_passes_the_smallest_window, 0 },
         { budget_of_all_delays_what_does_not_fit, 2 },
         { message_too_long_is_refused, 0 },
