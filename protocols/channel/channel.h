@@ -87,7 +87,7 @@ struct kirim_channel_handler {
 
 /** Bytes that wait in several channels together; zero but for `bytes_max` at first. */
 struct kirim_channel_budget {
-    uint64_t bytes_max; /**< At most so many. */
+    uint64_t bytes_max; /**< At most so many; each channel at most as many as it leaves free. */
     uint64_t bytes;     /**< So many now. */
     uint64_t refused;   /**< Times that something found no room. */
 };
