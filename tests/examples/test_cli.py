@@ -72,8 +72,9 @@ class CommandLine(unittest.TestCase):
                     self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_no_other_option_is_accepted(self):
-        for program in programs.PROGRAMS:
-            for name in sorted(every_option() - set(options(program))):
+        step = 13 if programs.IS_WINE else 1  # what refuses is the same code, and starts cost there
+        for place, program in enumerate(programs.PROGRAMS):
+            for name in sorted(every_option() - set(options(program)))[place % step::step]:
                 with self.subTest(program=program, name=name):
                     done = programs.run(program, name, "--help")
                     self.assertEqual(done.returncode, 2, done.stdout)
