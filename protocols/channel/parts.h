@@ -87,7 +87,8 @@ struct ki_channel_recovery {
     uint32_t probe_count;  /* packets that a probe timeout lets out */
     bool owes_lone_ping;   /* the last of those is a PING alone */
     uint32_t pto_count;    /* in a row */
-    uint32_t large_lost;   /* above the base size, since one was acknowledged */
+    uint32_t large_lost;   /* above the base size, and sent after large_acked */
+    uint64_t large_acked;  /* the highest number of one above the base size */
     uint64_t flight_bytes; /* of the open ones */
     uint64_t largest_acked;
     bool has_acked;

@@ -195,8 +195,9 @@ static void acknowledge(struct kirim_channel *ch, struct ki_channel_sent *s, uin
     if ((s->flags & KI_CHANNEL_SENT_PROBE) != 0) {
         kirim_pmtu_acknowledge(&ch->pmtu, s->bytes, now_ns);
     }
-    if (s->bytes > KI_CHANNEL_BASE_BYTES) {
+    if (s->bytes > KI_CHANNEL_BASE_BYTES && s->number > ch->recovery.large_acked) {
         ch->recovery.large_lost = 0;
+        ch->recovery.large_acked = s->number;
     }
     ki_channel_congestion_acked(ch, s);
     while (s->records != NULL) {
@@ -247,7 +248,9 @@ static void lose(struct kirim_channel *ch, struct ki_channel_sent *s, uint64_t n
     ch->stats.tx_lost++;
     if ((s->flags & KI_CHANNEL_SENT_PROBE) != 0) {
         kirim_pmtu_lose(&ch->pmtu, s->bytes, now_ns);
-    } else if (s->bytes > KI_CHANNEL_BASE_BYTES) {
+    } else if (s->bytes > KI_CHANNEL_BASE_BYTES && s->number > ch->recovery.large_acked) {
+        /* An acknowledged one of a higher number shows that such lengths get through: what was lost
+         * before it, a full queue has dropped. */
         ch->recovery.large_lost++;
     }
     if ((s->flags & KI_CHANNEL_SENT_ECT) != 0) {

@@ -291,6 +291,55 @@ START_TEST(black_hole_is_left_within_three_probe_timeouts)
 }
 END_TEST
 
+static size_t nine_packets(uint32_t stream, uint64_t number)
+{
+    (void)stream;
+    (void)number;
+    return 13000;
+}
+
+/* Its last packet is short, and tells by its acknowledgement that the long ones are lost. */
+START_TEST(black_hole_is_seen_by_what_short_packets_tell)
+{
+    struct kit_pair *const p = open_pair(15, NULL);
+    send_bulk(p, 4, p->now_ns + 60 * SECOND); /* so that all ten may leave at once */
+    kit_pair_run(p, p->now_ns + 10 * SECOND);
+    p->client.length = nine_packets;
+    p->client.link.mtu = 1250;
+    ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, 4), KIRIM_OK);
+    kit_pair_run(p, p->now_ns + 100 * MS);
+    ck_assert_uint_eq(stats_of(&p->client).black_holes, 1);
+    ck_assert_uint_eq(stats_of(&p->client).timeouts, 0);
+    kit_pair_run(p, p->now_ns + 5 * SECOND);
+    ck_assert_uint_eq(p->server.ledger.count[0], 5);
+    kit_pair_free(p);
+}
+END_TEST
+
+/* As a full queue drops them: then long ones get through again. */
+START_TEST(lost_row_before_an_acknowledged_one_is_no_black_hole)
+{
+    const struct kit_link link = { .delay_ns = 25 * MS, .rate_bytes = 12500000 };
+    struct kit_pair *const p = open_pair(16, &link);
+    uint64_t number = 0;
+    kit_pair_run(p, p->now_ns + 5 * SECOND);
+    ck_assert_uint_gt(stats_of(&p->client).payload_bytes, 1400);
+    for (size_t turn = 0; turn < 40; turn++) {
+        while (kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, number) == KIRIM_OK) {
+            number++;
+        }
+        p->client.link.is_down = turn == 30;
+        kit_pair_run(p, p->now_ns + 10 * MS);
+    }
+    kit_pair_run(p, p->now_ns + 10 * SECOND);
+    ck_assert_uint_eq(p->server.ledger.count[0], number);
+    ck_assert_uint_ge(stats_of(&p->client).tx_lost, 8);
+    ck_assert_uint_eq(stats_of(&p->client).timeouts, 0);
+    ck_assert_uint_eq(stats_of(&p->client).black_holes, 0);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(smaller_datagrams_of_the_peer_are_kept)
 {
     struct kit_pair *const p = kit_pair_new(13);
@@ -340,6 +389,8 @@ int main(void)
         { wrong_counts_end_ecn, COUNT_OF(counts) },
         { size_of_the_path_is_found, COUNT_OF(mtus) },
         { black_hole_is_left_within_three_probe_timeouts, 0 },
+        { black_hole_is_seen_by_what_short_packets_tell, 0 },
+        { lost_row_before_an_acknowledged_one_is_no_black_hole, 0 },
         { smaller_datagrams_of_the_peer_are_kept, 0 },
         { refused_probe_is_a_lost_one, 0 },
         { NULL, 0 },
