@@ -335,6 +335,17 @@ static void tell_closed(struct kirim_channel *ch)
     }
 }
 
+/* Whether who was refused may try again: there is room for his message, and for an eighth of all,
+ * so that he is not called for each packet. No more than that, as what is under way counts too, and
+ * half of it may be less than the path holds. */
+static bool has_room(const struct kirim_channel *ch)
+{
+    const uint64_t waiting = ch->out_bytes + ch->out_count * KI_CHANNEL_COST;
+    const uint64_t most = ch->options.send_bytes_max;
+    return ch->out_count == 0 ||
+           (waiting <= most - most / 8 && waiting + ch->blocked_bytes <= most);
+}
+
 void ki_channel_settle(struct kirim_channel *ch)
 {
     ch->is_inside = true;
@@ -342,8 +353,7 @@ void ki_channel_settle(struct kirim_channel *ch)
         ch->owes_messages = false;
         ki_channel_receive_release(ch);
     }
-    const uint64_t waiting = ch->out_bytes + ch->out_count * KI_CHANNEL_COST;
-    if (ki_channel_is_live(ch) && ch->is_blocked && waiting <= ch->options.send_bytes_max / 2) {
+    if (ki_channel_is_live(ch) && ch->is_blocked && has_room(ch)) {
         ch->is_blocked = false;
         if (ch->handler.writable != NULL) {
             ch->handler.writable(ch, ch->options.user);

@@ -73,7 +73,8 @@ struct kirim_channel_handler {
     /** A message; the peer may send more for it when this returns. */
     void (*received)(struct kirim_channel *channel, const struct kirim_channel_message *message,
                      void *user);
-    /** After KIRIM_EWOULDBLOCK: half of the room is free. */
+    /** After KIRIM_EWOULDBLOCK: there is room for what was refused, the shortest if there were
+     * several, and an eighth of `send_bytes_max` is free. */
     void (*writable)(struct kirim_channel *channel, void *user);
     /** The peer has another address now. */
     void (*moved)(struct kirim_channel *channel, const struct kirim_addr *peer, void *user);

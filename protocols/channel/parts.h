@@ -224,10 +224,11 @@ struct kirim_channel {
     struct ki_channel_out_stream *active; /* the last served of those that may have to send */
     uint64_t out_limit, out_used;
     uint64_t in_limit, in_used, in_taken;
-    uint64_t out_bytes;  /* messages that wait, their own bytes only */
-    uint64_t out_count;  /* of them */
-    uint64_t refused_ns; /* since when messages find no room; KIRIM_NEVER: they do */
-    uint64_t in_bytes;   /* memory of messages that wait */
+    uint64_t out_bytes;   /* messages that wait, their own bytes only */
+    uint64_t out_count;   /* of them */
+    size_t blocked_bytes; /* the shortest message that found no room since `writable` */
+    uint64_t refused_ns;  /* since when messages find no room; KIRIM_NEVER: they do */
+    uint64_t in_bytes;    /* memory of messages that wait */
     kirim_err end_err;
     bool is_by_peer;
     uint32_t end_code;

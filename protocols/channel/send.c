@@ -141,6 +141,7 @@ kirim_err kirim_channel_send(struct kirim_channel *ch, uint32_t stream, uint32_t
     /* What is sequenced gives way by itself; the rest waits for room. */
     const uint64_t with = ch->out_bytes + bytes + ch->out_count * KI_CHANNEL_COST;
     if (ch->out_count > 0 && with > ch->options.send_bytes_max) {
+        ch->blocked_bytes = ch->is_blocked && ch->blocked_bytes < bytes ? ch->blocked_bytes : bytes;
         ch->is_blocked = true;
         return KIRIM_EWOULDBLOCK;
     }

@@ -414,6 +414,36 @@ START_TEST(sender_waits_for_room_and_is_told)
 }
 END_TEST
 
+static size_t small_and_huge(uint32_t stream, uint64_t number)
+{
+    (void)stream;
+    return number < 4 ? 20000 : 450000;
+}
+
+static void send_huge(struct kit_end *end)
+{
+    ck_assert_int_eq(kit_send(end, 0, KIRIM_CHANNEL_ORDERED, 4), KIRIM_OK);
+}
+
+/* Less than half waits, so that room was always free, but not enough of it. */
+START_TEST(sender_is_told_when_what_was_refused_has_room)
+{
+    struct kit_pair *const p = kit_pair_new(15);
+    p->client.length = small_and_huge;
+    p->client.on_writable = send_huge;
+    p->client.options.send_bytes_max = 500000;
+    kit_pair_open(p);
+    for (uint64_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, i), KIRIM_OK);
+    }
+    ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, 4), KIRIM_EWOULDBLOCK);
+    kit_pair_run(p, p->now_ns + 5 * SECOND);
+    ck_assert_uint_eq(p->client.ledger.writable, 1);
+    ck_assert_uint_eq(p->server.ledger.count[0], 5);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(stream_that_is_held_stops_its_sender_and_no_other)
 {
     struct kit_pair *const p = kit_pair_new(16);
@@ -650,6 +680,7 @@ int main(void)
         { begin_of_another_is_not_heard, 4 },
         { message_that_is_sent_twice_comes_once, 3 },
         { sender_waits_for_room_and_is_told, 0 },
+        { sender_is_told_when_what_was_refused_has_room, 0 },
         { stream_that_is_held_stops_its_sender_and_no_other, 0 },
         { what_is_held_is_not_lost_when_the_peer_finishes, 0 },
         { longest_message_passes_the_smallest_window, 0 },
