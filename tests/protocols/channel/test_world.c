@@ -26,7 +26,9 @@ enum {
     PACE_MS = 30,
     STORM_SECONDS = 1200,
     MESSAGE_MAX = 60,
-    MEMORY_BYTES_MAX = 16 << 20
+    MEMORY_BYTES_MAX = 16 << 20,
+    HUGE_BYTES_MAX = 16 << 20, /* the longest message there may be */
+    HUGE_SLACK_BYTES = 64 << 10
 };
 
 static uint64_t first_seed = 1;
@@ -60,9 +62,13 @@ struct world {
 };
 
 static size_t large_bytes_now; /* of the world that runs */
+static size_t huge_bytes_now;  /* of its first messages of streams 0 and 1; 0: none is */
 
 static size_t length_of(uint32_t stream, uint64_t number)
 {
+    if (huge_bytes_now > 0 && stream < 2 && number == 0) {
+        return huge_bytes_now;
+    }
     const uint64_t x = number * 2654435761U + stream * 40503U;
     return stream == 1 || stream == 4 ? (size_t)(x % large_bytes_now) : (size_t)(x % 300);
 }
@@ -91,7 +97,7 @@ static void on_received(struct kirim_channel *ch, const struct kirim_channel_mes
 
 static void send_more(struct peer *p)
 {
-    static uint8_t room[1 << 20];
+    static uint8_t room[HUGE_BYTES_MAX];
     for (uint32_t s = 0; s < STREAMS && p->ledger.closed == 0; s++) {
         while (p->sent[s] < p->wanted) {
             const size_t bytes = length_of(s, p->sent[s]);
@@ -196,6 +202,11 @@ static void set_up_channel(struct kirim_channel_options *o, void *user)
     o->user = user;
     o->send_bytes_max = 256 << 10;
     o->params.stream_count = KIT_STREAMS;
+    if (huge_bytes_now > 0) { /* no more than one of them at a time */
+        o->params.message_bytes_max = (uint32_t)huge_bytes_now;
+        o->params.stream_window_bytes = (uint32_t)huge_bytes_now + KI_CHANNEL_COST;
+        o->params.window_bytes = o->params.stream_window_bytes;
+    }
 }
 
 static void listen(struct world *w, const uint8_t *reset_key)
@@ -209,6 +220,9 @@ static void listen(struct world *w, const uint8_t *reset_key)
     o.accepted = on_accepted;
     o.closed = on_listener_closed;
     o.reset_key = reset_key;
+    if (huge_bytes_now > 0) {
+        o.reassembly_bytes_max = huge_bytes_now + HUGE_SLACK_BYTES;
+    }
     ck_assert_int_eq(kirim_channel_listen(&w->listener, w->server_loop, &o), KIRIM_OK);
 }
 
@@ -548,6 +562,34 @@ START_TEST(full_queue_below_loses_nothing)
 }
 END_TEST
 
+static const size_t huge_bytes[] = { 1 << 20, HUGE_BYTES_MAX };
+
+/* Neither end ever takes memory for two of them. */
+START_TEST(longest_messages_cross_a_path_that_loses)
+{
+    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    huge_bytes_now = huge_bytes[_i];
+    struct world *const w = open_world(12);
+    link.delay_ns = 5 * MS;
+    link.loss_ppm = 10000;
+    set_links(w, &link);
+    struct peer *const p = start(w);
+    p->wanted = 3;
+    p->other->wanted = 0;
+    send_more(p);
+    for (size_t i = 0; i < STORM_SECONDS && !is_complete(p->other); i++) {
+        run_world(w, SECOND);
+    }
+    ck_assert(is_complete(p->other));
+    ck_assert_uint_eq(p->ledger.closed + p->other->ledger.closed, 0);
+    ck_assert_uint_eq(w->listener.budget.refused, 0);
+    ck_assert_uint_lt(w->memory[1].bytes_peak, huge_bytes_now + (4 << 20));
+    ck_assert_uint_lt(w->memory[2].bytes_peak, huge_bytes_now + (4 << 20));
+    close_world(w);
+    huge_bytes_now = 0;
+}
+END_TEST
+
 START_TEST(partition_that_heals_is_survived)
 {
     struct world *const w = open_world(10);
@@ -557,7 +599,7 @@ START_TEST(partition_that_heals_is_survived)
     struct peer *const p = start(w);
     p->wanted = 60;
     send_more(p);
-    run_world(w, 2 * MS);
+    run_world(w, MS);
     ck_assert_int_eq(
         kirim_sim_partition(w->sim, side, 1, kirim_sim_now(w->sim) + 20 * SECOND, &partition),
         KIRIM_OK);
@@ -579,6 +621,7 @@ int main(int argc, char **argv)
         { server_that_restarts_says_so, 0 },
         { marks_slow_a_sender_down_and_nothing_is_lost, 0 },
         { full_queue_below_loses_nothing, 0 },
+        { longest_messages_cross_a_path_that_loses, COUNT_OF(huge_bytes) },
         { partition_that_heals_is_survived, 0 },
         { NULL, 0 },
     };
