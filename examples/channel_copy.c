@@ -9,7 +9,13 @@
 
 #include "common/stop.h"
 
-enum { MESSAGE_BYTES = 65536, MESSAGE_BYTES_MAX = 1 << 20, WINDOW_BYTES = 16 << 20 };
+enum {
+    MESSAGE_BYTES = 65536,
+    MESSAGE_BYTES_TAKEN = 1 << 20,      /* without a word of the user's */
+    MESSAGE_BYTES_MAX = (16 << 20) - 1, /* a letter goes before them */
+    MESSAGE_COST = 64,                  /* what each counts beside its bytes */
+    WINDOW_BYTES = 16 << 20
+};
 
 struct program {
     struct cli cli;
@@ -30,9 +36,13 @@ void copy_hash_begin(struct kirim_siphash *hash)
 struct kirim_channel_options copy_options(const struct copy_setup *setup)
 {
     struct kirim_channel_options o = KIRIM_CHANNEL_OPTIONS_INIT;
-    o.params.window_bytes = WINDOW_BYTES;
-    o.params.stream_window_bytes = WINDOW_BYTES / 2;
-    o.params.message_bytes_max = MESSAGE_BYTES_MAX + COPY_NAME_BYTES_MAX;
+    o.params.message_bytes_max = 1 + (uint32_t)setup->message_bytes;
+    if (setup->message_bytes < MESSAGE_BYTES_TAKEN) {
+        o.params.message_bytes_max = MESSAGE_BYTES_TAKEN + COPY_NAME_BYTES_MAX;
+    }
+    const uint32_t least = o.params.message_bytes_max + MESSAGE_COST;
+    o.params.stream_window_bytes = least > WINDOW_BYTES / 2 ? least : WINDOW_BYTES / 2;
+    o.params.window_bytes = least > WINDOW_BYTES ? least : WINDOW_BYTES;
     o.params.datagram_bytes_max = (uint32_t)setup->datagram_bytes;
     o.payload_bytes_max = (uint32_t)setup->datagram_bytes;
     o.send_bytes_max = WINDOW_BYTES / 4;
@@ -71,7 +81,7 @@ static void parse_options(struct program *p, int argc, char **argv)
           .number = &p->setup.message_bytes,
           .number_min = 64,
           .number_max = MESSAGE_BYTES_MAX,
-          .help = "bytes of file in one message; default: 65536" },
+          .help = "bytes of file in a message; default: 65536; above 1048576 on both sides" },
         { .name = "--datagram-max",
           .value = "BYTES",
           .number = &p->setup.datagram_bytes,

@@ -98,8 +98,14 @@ static bool send_one(struct sender *s, struct outgoing *f)
         (void)kirim_channel_close(s->channel, KIRIM_CHANNEL_CODE_OWN, "a file cannot be read");
         return false;
     }
-    if (kirim_channel_send(s->channel, stream, KIRIM_CHANNEL_ORDERED, f->room, f->waiting_bytes) <
-        0) {
+    const kirim_err err =
+        kirim_channel_send(s->channel, stream, KIRIM_CHANNEL_ORDERED, f->room, f->waiting_bytes);
+    if (err == KIRIM_EMSGSIZE) {
+        cli_say(s->setup->cli, "%s: the other side takes no messages as long as that", f->path);
+        s->has_failed = true;
+        (void)kirim_channel_close(s->channel, KIRIM_CHANNEL_CODE_OWN, "too long for you");
+    }
+    if (err < 0) {
         return false;
     }
     f->waiting_bytes = 0;

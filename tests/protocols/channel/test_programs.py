@@ -21,6 +21,7 @@ import programs  # noqa: E402  (found by the path above)
 SIZES = (0, 1, 1200, 65536, 300001)
 LOST_PERCENT = 5
 NOISE_COUNT = 4000
+HUGE_BYTES = (16 << 20) - 1  # of a file in one message; a letter goes before them
 INSIDE = "--inside"
 LINUX_BIN = pathlib.Path(os.environ.get("KIRIM_SOURCE", ROOT), "build", "bin")
 
@@ -88,6 +89,23 @@ class Copy(Base):
                     found = counters(server)
                     self.assertEqual((found["accepted"], found["files"], found["failed"]),
                                      (1, len(SIZES), 0))
+
+    def test_longest_message_there_is_carries_a_file(self):
+        self.files = [os.path.join(self.here, "huge")]
+        data = random.Random(6).randbytes(HUGE_BYTES)
+        pathlib.Path(self.files[0]).write_bytes(data)
+        with start("channel_copy", "--root", self.root, "--message", HUGE_BYTES) as server:
+            done = self.send(server.port, "--message", HUGE_BYTES)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(pathlib.Path(self.root, "huge").read_bytes(), data)
+
+    def test_message_that_the_receiver_does_not_take_is_told(self):
+        self.files = [os.path.join(self.here, "huge")]
+        pathlib.Path(self.files[0]).write_bytes(bytes(HUGE_BYTES))
+        with start("channel_copy", "--root", self.root) as server:
+            done = self.send(server.port, "--message", HUGE_BYTES)
+            self.assertEqual(done.returncode, 1)
+        self.assertFalse(pathlib.Path(self.root, "huge").exists())
 
     def test_file_that_may_not_be_replaced_is_told(self):
         self.files = self.files[-1:]
