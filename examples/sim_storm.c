@@ -90,7 +90,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
 {
     static const struct kirim_handler server = { KIRIM_HANDLER_INIT, .received = on_question };
     static const struct kirim_handler client = { KIRIM_HANDLER_INIT, .received = on_answer };
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct client c = { .tries_max = *(const uint64_t *)user, .retry = KIRIM_TIMER_INIT(ask, &c) };
     struct kirim_endpoint *server_ep = NULL;

@@ -140,7 +140,7 @@ static struct kirim_loop *add_host(struct kirim_sim *sim, const char *text, stru
 static void open_world(struct world *w, struct kirim_trial *trial, uint32_t ppm)
 {
     static const char *const texts[SENSOR_COUNT] = { "10.0.0.2:0", "10.0.0.3:0", "10.0.0.4:0" };
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_addr collector, sensor;
     must(kirim_trial_open(trial, NULL, &w->sim));
     link.delay_ns = link.jitter_ns = link.reorder_ns = 20 * MS;

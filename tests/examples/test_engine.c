@@ -118,14 +118,14 @@ static void close_path(struct path *p)
 }
 
 /* Every link gets these rules. */
-static void set_links(struct path *p, struct kirim_sim_link link)
+static void set_links(struct path *p, struct kirim_link_rules link)
 {
     kit_link(&p->k, NULL, NULL, link);
 }
 
-static struct kirim_sim_link calm_link(void)
+static struct kirim_link_rules calm_link(void)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 10 * MS;
     return link;
 }
@@ -156,7 +156,7 @@ static uint64_t transfer(struct path *p)
 START_TEST(bytes_arrive_over_a_path_with_every_fault)
 {
     struct path *p = open_path((uint64_t)_i + 1);
-    struct kirim_sim_link link = calm_link();
+    struct kirim_link_rules link = calm_link();
     link.jitter_ns = 1 * MS;
     link.loss_ppm = 20000;
     link.duplicate_ppm = 20000;
@@ -180,7 +180,7 @@ START_TEST(one_seed_is_one_run)
     uint64_t digests[2];
     for (size_t i = 0; i < 2; i++) {
         struct path *p = open_path(7);
-        struct kirim_sim_link link = calm_link();
+        struct kirim_link_rules link = calm_link();
         link.loss_ppm = 50000;
         set_links(p, link);
         (void)transfer(p);
@@ -195,7 +195,7 @@ END_TEST
 START_TEST(trains_are_paced)
 {
     struct path *p = open_path(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 1 * MS;
     set_links(p, link);
     (void)transfer(p);
@@ -227,7 +227,7 @@ START_TEST(packets_shrink_to_the_path)
 {
     static const uint32_t actions[] = { KIRIM_SIM_MTU_ERROR, KIRIM_SIM_MTU_REPORT };
     struct path *p = open_path(1);
-    struct kirim_sim_link link = calm_link();
+    struct kirim_link_rules link = calm_link();
     link.mtu = 1000;
     link.mtu_action = actions[_i];
     set_links(p, link);
@@ -259,7 +259,7 @@ END_TEST
 START_TEST(silent_peer_ends_a_transfer_at_its_deadline)
 {
     struct path *p = open_path(1);
-    struct kirim_sim_link link = calm_link();
+    struct kirim_link_rules link = calm_link();
     const uint64_t begin_ns = kirim_sim_now(p->k.sim);
     link.is_down = true;
     set_links(p, link);

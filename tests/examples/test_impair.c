@@ -129,7 +129,7 @@ static struct world *open_hosts(uint64_t seed)
 {
     static struct world world;
     struct world *const w = &world;
-    struct kirim_sim_link clean = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules clean = KIRIM_SIM_LINK_INIT;
     memset(w, 0, sizeof *w);
     w->draw = (uint32_t)seed * 2654435761U + 1;
     kit_open(&w->k, seed);
@@ -311,7 +311,7 @@ static void send_all(struct world *w)
 START_TEST(survivors_are_those_of_a_simulated_world)
 {
     static struct record through, direct;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_link_rules rules = no_rules();
     const struct kirim_link_rules clean = no_rules();
     rules.loss_ppm = link.loss_ppm = PPM / 10;

@@ -187,7 +187,7 @@ END_TEST
 START_TEST(nothing_is_cut_unless_that_is_permitted)
 {
     const bool is_fragmenting = _i == 1;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct path *const p = open_hosts();
     p->relay.options.is_fragmenting = is_fragmenting;
     open_relay(p);

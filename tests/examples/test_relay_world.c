@@ -250,9 +250,9 @@ static uint64_t close_world(struct world *w)
     return digest;
 }
 
-static struct kirim_sim_link drawn_link(struct world *w)
+static struct kirim_link_rules drawn_link(struct world *w)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = (1 + draw(w, 40)) * MS;
     link.jitter_ns = draw(w, 20) * MS;
     link.loss_ppm = draw(w, STORM_PPM);

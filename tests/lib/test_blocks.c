@@ -262,7 +262,7 @@ static void open_client(struct world *w)
 
 static void open_world(struct world *w, uint64_t seed)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     memset(w, 0, sizeof *w);
     link.delay_ns = 20 * MS;
     link.jitter_ns = 10 * MS;
@@ -366,7 +366,7 @@ START_TEST(flood_without_tokens_leaves_nothing_behind)
 {
     enum { FLOOD_COUNT = 20000, PER_MS = 10 };
     static struct world w;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     const uint8_t message[MESSAGE_BYTES] = { ASK, 1, 2, 3 };
     const struct kirim_addr server = kit_addr(SERVER);
     open_world(&w, 1);

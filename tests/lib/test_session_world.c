@@ -212,7 +212,7 @@ static void open_world(struct world *w, uint64_t seed)
     static const char *const addrs[HOST_COUNT] = { "10.0.0.2:0", "10.0.0.3:0", "10.0.0.4:0",
                                                    "10.0.0.5:0" };
     struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     memset(w, 0, sizeof *w);
     options.seed = seed;
     KS_OK(kirim_sim_open(&options, &w->sim));

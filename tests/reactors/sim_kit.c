@@ -112,7 +112,7 @@ void kit_run(struct kit *k, uint64_t ns)
 }
 
 void kit_link(struct kit *k, const struct kit_host *from, const struct kit_host *to,
-              struct kirim_sim_link link)
+              struct kirim_link_rules link)
 {
     ck_assert_int_eq(kirim_sim_link_set(k->sim, from != NULL ? from->host : NULL,
                                         to != NULL ? to->host : NULL, &link),

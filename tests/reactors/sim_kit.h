@@ -88,7 +88,7 @@ void kit_run(struct kit *k, uint64_t ns);
 
 /* Sets the link between two hosts, this direction only; NULL, NULL: the world's default. */
 void kit_link(struct kit *k, const struct kit_host *from, const struct kit_host *to,
-              struct kirim_sim_link link);
+              struct kirim_link_rules link);
 
 struct kirim_sim_stats kit_stats(const struct kit *k);
 

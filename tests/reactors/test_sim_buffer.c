@@ -276,7 +276,7 @@ END_TEST
 
 START_TEST(report_does_not_pass_a_link_that_is_down)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct net n;
     net_open(&n);
     link.is_down = true;

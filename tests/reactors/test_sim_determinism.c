@@ -64,7 +64,7 @@ static void tick(struct kirim_timer *timer)
 
 static void run_open(struct run *r, uint64_t seed)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     static const char *const addrs[CLIENT_COUNT][2] = { { "10.0.1.1", "2001:db8::1:1" },
                                                         { "10.0.1.2", "2001:db8::1:2" },
                                                         { "10.0.1.3", "2001:db8::1:3" } };
@@ -136,7 +136,7 @@ static uint64_t run_harsh(struct kirim_sim_stats *stats)
 {
     static struct run r;
     struct kirim_sim_nat_options options = KIRIM_SIM_NAT_OPTIONS_INIT;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     const struct kirim_addr addrs[2] = { kit_addr("198.51.100.1"), kit_addr("198.51.100.2") };
     struct kirim_sim_nat *nat = NULL;
     uint32_t number;
@@ -252,7 +252,7 @@ END_TEST
 /* Two hosts, one datagram; `variant` changes one thing of it. */
 static uint64_t digest_of_one(int variant)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_control control = KIRIM_CONTROL_INIT;
     struct kit k;
     kit_open(&k, 1);
@@ -287,7 +287,7 @@ END_TEST
 
 static uint64_t run_private(void)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit k;
     struct kit_host *h = kit_open_private(&k);
     struct kirim_sim *sim = kirim_loop_sim(h->loop);
@@ -401,7 +401,7 @@ static uint64_t run_small(uint64_t fail_at)
 {
     struct small s = { .memory = { .fail_at = fail_at } };
     struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     options.alloc = kit_alloc;
     options.alloc_user = &s.memory;
     check(kirim_sim_open(&options, &s.sim));

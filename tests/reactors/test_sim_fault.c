@@ -112,7 +112,7 @@ START_TEST(broadcasts_and_reports_are_cut_too)
     struct kit_end *from = kit_bind(s.host[0], "0.0.0.0:9", KIRIM_ENDPOINT_BROADCAST);
     struct kit_end *there = kit_bind(s.host[1], "0.0.0.0:9", 0);
     struct kit_end *beyond = kit_bind(s.host[2], "0.0.0.0:9", 0);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 10 * MS;
     kit_link(&s.k, s.host[0], s.host[2], link);
     kit_send(s.end[0], "x", "10.0.0.3:99"); /* arrives, but what it causes does not */
@@ -130,7 +130,7 @@ END_TEST
 
 START_TEST(partition_leaves_the_decisions_of_links)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     bool passed[2][200];
     link.loss_ppm = 300000;
     for (size_t round = 0; round < 2; round++) {
@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(what_is_under_way_to_a_crashed_host_is_lost_or_answered_later)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct scene s;
     scene_open(&s);
     link.delay_ns = 100 * MS;

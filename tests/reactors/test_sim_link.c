@@ -18,7 +18,7 @@ struct pair {
     struct kit_end *a, *b;
 };
 
-static void pair_open(struct pair *p, uint64_t seed, struct kirim_sim_link link)
+static void pair_open(struct pair *p, uint64_t seed, struct kirim_link_rules link)
 {
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     kit_open(&p->k, seed);
@@ -46,7 +46,7 @@ static void send_numbers(struct pair *p, uint32_t count)
 
 START_TEST(delay_is_kept_to_the_nanosecond)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.delay_ns = 123456789;
     pair_open(&p, 1, link);
@@ -60,7 +60,7 @@ END_TEST
 
 START_TEST(default_link_is_for_all_without_rules_of_their_own)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     pair_open(&p, 1, link);
     link.delay_ns = 7 * MS;
@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(jitter_spreads_over_its_range_and_keeps_the_order)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     uint64_t least = UINT64_MAX;
     uint64_t most = 0;
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(what_is_under_way_keeps_its_delay_and_is_not_overtaken)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.delay_ns = 10 * MS;
     pair_open(&p, 1, link);
@@ -123,7 +123,7 @@ END_TEST
 /* ---- rates ----------------------------------------------------------------------------------- */
 
 struct rate {
-    struct kirim_sim_link link;
+    struct kirim_link_rules link;
     struct kirim_sim_stats wanted; /* what is not 0 */
 };
 
@@ -153,7 +153,7 @@ static const struct rate rates[] = {
 START_TEST(fault_strikes_as_often_as_it_should)
 {
     const struct rate *r = &rates[_i];
-    struct kirim_sim_link link = r->link;
+    struct kirim_link_rules link = r->link;
     struct pair p;
     link.size = sizeof link;
     link.delay_ns = 50 * US;
@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(duplicate_is_a_second_whole_datagram)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.duplicate_ppm = ALWAYS;
     pair_open(&p, 1, link);
@@ -195,7 +195,7 @@ END_TEST
 
 START_TEST(reordered_datagram_is_overtaken)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.reorder_ppm = ALWAYS;
     link.reorder_ns = 10 * MS;
@@ -215,7 +215,7 @@ END_TEST
 
 START_TEST(link_that_is_up_again_carries)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.is_down = true;
     pair_open(&p, 1, link);
@@ -232,22 +232,22 @@ END_TEST
 
 /* ---- independence ---------------------------------------------------------------------------- */
 
-static struct kirim_sim_link all_faults(void)
+static struct kirim_link_rules all_faults(void)
 {
-    return (struct kirim_sim_link){ .size = sizeof(struct kirim_sim_link),
-                                    .delay_ns = 50 * US,
-                                    .jitter_ns = 100 * US,
-                                    .loss_ppm = TENTH,
-                                    .duplicate_ppm = TENTH,
-                                    .reorder_ppm = TENTH,
-                                    .corrupt_ppm = TENTH,
-                                    .reorder_ns = MS };
+    return (struct kirim_link_rules){ .size = sizeof(struct kirim_link_rules),
+                                      .delay_ns = 50 * US,
+                                      .jitter_ns = 100 * US,
+                                      .loss_ppm = TENTH,
+                                      .duplicate_ppm = TENTH,
+                                      .reorder_ppm = TENTH,
+                                      .corrupt_ppm = TENTH,
+                                      .reorder_ns = MS };
 }
 
 /* The rules with one fault, number 0 to 4, taken out. */
-static struct kirim_sim_link all_but(int fault)
+static struct kirim_link_rules all_but(int fault)
 {
-    struct kirim_sim_link rules = all_faults();
+    struct kirim_link_rules rules = all_faults();
     rules.loss_ppm = fault == 0 ? 0 : rules.loss_ppm;
     rules.duplicate_ppm = fault == 1 ? 0 : rules.duplicate_ppm;
     rules.reorder_ppm = fault == 2 ? 0 : rules.reorder_ppm;
@@ -315,7 +315,7 @@ START_TEST(both_directions_of_a_link_and_other_seeds_decide_differently)
     static uint8_t with[RATE_COUNT];
     static uint8_t without[RATE_COUNT];
     struct pair p;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.loss_ppm = TENTH;
     for (uint64_t seed = 1; seed <= 2; seed++) {
         pair_open(&p, seed, link);
@@ -336,11 +336,12 @@ END_TEST
 
 enum { MTU = 1280, MOST_IPV4 = MTU - 28, MOST_IPV6 = MTU - 48 };
 
-static struct kirim_sim_link narrow(uint32_t action)
+static struct kirim_link_rules narrow(uint32_t action)
 {
-    return (struct kirim_sim_link){
-        .size = sizeof(struct kirim_sim_link), .delay_ns = 50 * US, .mtu = MTU, .mtu_action = action
-    };
+    return (struct kirim_link_rules){ .size = sizeof(struct kirim_link_rules),
+                                      .delay_ns = 50 * US,
+                                      .mtu = MTU,
+                                      .mtu_action = action };
 }
 
 START_TEST(mtu_counts_the_headers_of_each_family)
@@ -447,7 +448,7 @@ END_TEST
 
 START_TEST(queue_marks_what_says_ect)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_control control = KIRIM_CONTROL_INIT;
     struct pair p;
     link.rate_bps = 224000; /* an empty datagram takes a millisecond */
@@ -473,7 +474,7 @@ END_TEST
 
 START_TEST(corruption_that_is_delivered_changes_a_bit)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct pair p;
     link.corrupt_ppm = ALWAYS;
     link.corrupt_action = KIRIM_LINK_CORRUPT_DELIVER;
@@ -493,7 +494,7 @@ END_TEST
 /* What a world does to datagrams is what the model does alone, with the same names. */
 START_TEST(model_alone_has_the_same_survivors)
 {
-    const struct kirim_sim_link link = all_faults();
+    const struct kirim_link_rules link = all_faults();
     struct kirim_link model;
     struct pair p;
     uint8_t count[RATE_COUNT];
@@ -513,7 +514,7 @@ END_TEST
 
 /* ---- rules that are none --------------------------------------------------------------------- */
 
-static const struct kirim_sim_link wrong[] = {
+static const struct kirim_link_rules wrong[] = {
     { .loss_ppm = ALWAYS + 1 },
     { .duplicate_ppm = ALWAYS + 1 },
     { .reorder_ppm = ALWAYS + 1 },
@@ -527,7 +528,7 @@ static const struct kirim_sim_link wrong[] = {
 
 START_TEST(rules_out_of_range_are_refused)
 {
-    struct kirim_sim_link link = wrong[_i];
+    struct kirim_link_rules link = wrong[_i];
     struct kit k;
     kit_open(&k, 1);
     link.size = sizeof link;
@@ -538,14 +539,14 @@ END_TEST
 
 START_TEST(rules_at_their_bounds_are_taken)
 {
-    const struct kirim_sim_link most = { .size = sizeof most,
-                                         .delay_ns = UINT64_C(1) << 60,
-                                         .jitter_ns = UINT64_C(1) << 60,
-                                         .reorder_ns = UINT64_C(1) << 60,
-                                         .reorder_ppm = ALWAYS,
-                                         .duplicate_ppm = ALWAYS,
-                                         .mtu = 576,
-                                         .mtu_action = KIRIM_SIM_MTU_FRAGMENT };
+    const struct kirim_link_rules most = { .size = sizeof most,
+                                           .delay_ns = UINT64_C(1) << 60,
+                                           .jitter_ns = UINT64_C(1) << 60,
+                                           .reorder_ns = UINT64_C(1) << 60,
+                                           .reorder_ppm = ALWAYS,
+                                           .duplicate_ppm = ALWAYS,
+                                           .mtu = 576,
+                                           .mtu_action = KIRIM_SIM_MTU_FRAGMENT };
     struct pair p;
     pair_open(&p, 1, most);
     kit_send(p.a, "after many years", "10.0.0.2:1");
@@ -558,7 +559,7 @@ END_TEST
 
 START_TEST(link_joins_two_hosts_of_its_world)
 {
-    const struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    const struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit k;
     struct kit other;
     kit_open(&k, 1);

@@ -26,10 +26,10 @@ struct pair {
 static void set_link(struct pair *p, uint32_t mtu, uint32_t action)
 {
     kit_link(&p->k, p->host, &p->k.hosts[1],
-             (struct kirim_sim_link){ .size = sizeof(struct kirim_sim_link),
-                                      .delay_ns = 50 * US,
-                                      .mtu = mtu,
-                                      .mtu_action = action });
+             (struct kirim_link_rules){ .size = sizeof(struct kirim_link_rules),
+                                        .delay_ns = 50 * US,
+                                        .mtu = mtu,
+                                        .mtu_action = action });
 }
 
 static void pair_open(struct pair *p, uint32_t flags, uint32_t action)

@@ -326,7 +326,7 @@ END_TEST
 
 START_TEST(each_link_has_its_own_faults)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct net n;
     net_open(&n);
     struct kit_end *b = listener(n.b, 0);
@@ -351,7 +351,7 @@ END_TEST
 
 START_TEST(too_large_for_one_link_is_refused_whole_or_lost_there)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct net n;
     net_open(&n);
     struct kit_end *b = listener(n.b, 0);
@@ -426,7 +426,7 @@ static uint64_t run_whole(uint64_t seed, bool has_guest)
         { "2001:db8::1:5", NULL },       { "10.0.1.6", NULL },
     };
     static struct run r;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     memset(&r, 0, sizeof r);
     kit_open(&r.k, seed);
     link.jitter_ns = 500 * US;
@@ -480,7 +480,7 @@ END_TEST
  * memory. Returns how many there were. */
 static uint64_t send_without_memory(uint64_t fail_at)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct net n;
     net_open(&n);
     struct kit_end *ends[3] = { listener(n.a, 0), listener(n.b, 0), listener(n.c, 0) };

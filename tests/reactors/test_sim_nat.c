@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(link_between_the_hosts_is_the_one_that_is_crossed)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct scene s;
     scene_open(&s, 0, 2);
     link.delay_ns = 30 * MS;

@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(private_loopback_can_have_a_delay)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit k;
     struct kit_host *h = kit_open_private(&k);
     ck_assert_int_eq(kirim_sim_link_set(kirim_loop_sim(h->loop), h->host, h->host, &link),

@@ -81,7 +81,7 @@ START_TEST(watcher_sees_both_ends_and_what_befalls)
         "b gets 10.0.0.1:1 > 10.0.0.2:1 dead: dropped: the host is down",
     };
     static struct log log;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     uint32_t number;
     struct kit k;
     kit_open(&k, 1);

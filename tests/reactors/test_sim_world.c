@@ -43,7 +43,7 @@ START_TEST(structures_of_unknown_size_are_refused)
     options.size--;
     ck_assert_int_eq(kirim_sim_open(&options, &sim), KIRIM_EINVAL);
     ck_assert_int_eq(kirim_sim_open(NULL, NULL), KIRIM_EINVAL);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.size--;
     ck_assert_int_eq(kirim_sim_link_set(k.sim, NULL, NULL, &link), KIRIM_EINVAL);
     struct kirim_sim_stats stats = KIRIM_SIM_STATS_INIT;
@@ -389,7 +389,7 @@ END_TEST
 
 START_TEST(hosts_without_delay_between_them_do_not_stop_the_time_either)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit_alarm alarm;
     struct kit k;
     kit_open(&k, 1);
@@ -419,7 +419,7 @@ static void send_from_timer(struct kirim_timer *timer)
 START_TEST(turn_that_was_put_off_is_not_hurried_by_arrivals)
 {
     const uint64_t cost_ns = KI_SIM_TURN_COST_NS;
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit_alarm alarm;
     struct kit k;
     kit_open(&k, 1);

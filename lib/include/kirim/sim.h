@@ -44,12 +44,9 @@ struct kirim_sim_options {
     }
 
 /**
- * @brief A direction of traffic between two hosts and what it does to datagrams: the rules of
- *        kirim/link.h. Start from KIRIM_SIM_LINK_INIT.
+ * Initialises the rules (kirim/link.h) of a direction of traffic between two hosts: 50 us delay, no
+ * faults.
  */
-#define kirim_sim_link kirim_link_rules
-
-/** Initialises a link: 50 us delay, no faults. */
 #define KIRIM_SIM_LINK_INIT                                                                      \
     {                                                                                            \
         sizeof(struct kirim_link_rules), 50000, 0, 0, 0, 0, 0, 0, 0, 0, false, 0, 0, 0, 0, 0, 0, \
@@ -232,7 +229,7 @@ KIRIM_API const char *kirim_sim_host_name(const struct kirim_sim_host *host);
  */
 KIRIM_API kirim_err kirim_sim_link_set(struct kirim_sim *sim, struct kirim_sim_host *from,
                                        struct kirim_sim_host *to,
-                                       const struct kirim_sim_link *link);
+                                       const struct kirim_link_rules *link);
 
 /**
  * @brief Cuts the network in two: nothing passes between the hosts of `side` and all others.

@@ -164,7 +164,7 @@ static void connect_client(struct world *w)
                      KIRIM_OK);
 }
 
-static struct world *open_world(uint64_t seed, const struct kirim_sim_link *link)
+static struct world *open_world(uint64_t seed, const struct kirim_link_rules *link)
 {
     static const char key[] = "0123456789abcdef";
     static struct world world;
@@ -232,7 +232,7 @@ static const uint32_t losses[] = { 0, 50000, 150000 };
 
 START_TEST(channel_is_the_same_over_dtls)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_channel_stats stats;
     link.delay_ns = 20 * MS;
     link.loss_ppm = losses[_i];

@@ -261,7 +261,7 @@ static void close_world(struct world *w)
 }
 
 /* Between all hosts, both ways. */
-static void set_links(struct world *w, const struct kirim_sim_link *link)
+static void set_links(struct world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
 }
@@ -321,9 +321,9 @@ static void move(struct kirim_timer *timer)
     }
 }
 
-static struct kirim_sim_link drawn_link(struct world *w)
+static struct kirim_link_rules drawn_link(struct world *w)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = draw(w, 80) * MS;
     link.jitter_ns = draw(w, 2) * draw(w, 10) * MS;
     link.loss_ppm = draw(w, 2) * draw(w, 200001);
@@ -378,9 +378,9 @@ static void check_peer(const struct peer *p)
 }
 
 /* Begins a client; over a quiet network if the storm did not let its handshake through. */
-static void begin(struct world *w, size_t index, const struct kirim_sim_link *link)
+static void begin(struct world *w, size_t index, const struct kirim_link_rules *link)
 {
-    const struct kirim_sim_link quiet = KIRIM_SIM_LINK_INIT;
+    const struct kirim_link_rules quiet = KIRIM_SIM_LINK_INIT;
     struct peer *p = start(w);
     p->wanted = draw(w, MESSAGE_MAX);
     p->other->wanted = draw(w, MESSAGE_MAX);
@@ -421,7 +421,7 @@ static uint64_t storm(uint64_t seed)
 {
     struct world *const w = open_world(seed);
     const size_t count = 1 + draw(w, CLIENT_MAX);
-    const struct kirim_sim_link link = drawn_link(w);
+    const struct kirim_link_rules link = drawn_link(w);
     w->has_bursts = link.burst_ppm > 0;
     large_bytes_now = 1 + draw(w, 2) * 20000 + draw(w, 6000);
     set_links(w, &link);
@@ -524,7 +524,7 @@ END_TEST
 START_TEST(marks_slow_a_sender_down_and_nothing_is_lost)
 {
     struct world *const w = open_world(9);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_channel_stats stats;
     link.delay_ns = 10 * MS;
     link.rate_bps = 10000000;
@@ -567,7 +567,7 @@ static const size_t huge_bytes[] = { 1 << 20, HUGE_BYTES_MAX };
 /* Neither end ever takes memory for two of them. */
 START_TEST(longest_messages_cross_a_path_that_loses)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     huge_bytes_now = huge_bytes[_i];
     struct world *const w = open_world(12);
     link.delay_ns = 5 * MS;

@@ -394,7 +394,7 @@ static void close_world(struct world *w)
     }
 }
 
-static void set_links(struct world *w, const struct kirim_sim_link *link)
+static void set_links(struct world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
 }
@@ -495,9 +495,9 @@ static void check_ask(struct world *w, const struct ask *ask, size_t *good)
     *good += ask->err == KIRIM_OK && ask->is_good ? 1 : 0;
 }
 
-static struct kirim_sim_link drawn_link(struct world *w)
+static struct kirim_link_rules drawn_link(struct world *w)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = (1 + draw(w, 60)) * MS;
     link.jitter_ns = draw(w, 30) * MS;
     link.loss_ppm = draw(w, 150000);
@@ -530,7 +530,7 @@ static void end_observations(struct world *w)
 static uint64_t run_storm(uint64_t seed, size_t *good)
 {
     struct world *const w = open_world(seed, seed % 2 == 0, seed % 5 == 0 ? 548 : 0);
-    const struct kirim_sim_link link = drawn_link(w);
+    const struct kirim_link_rules link = drawn_link(w);
     set_links(w, &link);
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
         while (w->client[i].ask_count < CALL_COUNT) {
@@ -580,7 +580,7 @@ END_TEST
 START_TEST(doubled_datagrams_are_carried_out_once)
 {
     struct world *const w = open_world(1, _i == 1, 0);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 5 * MS;
     link.duplicate_ppm = PPM;
     set_links(w, &link);
@@ -603,7 +603,7 @@ END_TEST
 START_TEST(dead_link_ends_both_ends)
 {
     struct world *const w = open_world(1, _i == 1, 0);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct client *const c = &w->client[0];
     const struct ask *const watch = start(c, STATE, 0);
     run_world(w, SECOND);

@@ -204,7 +204,7 @@ static void close_world(struct world *w)
     free(w);
 }
 
-static void set_links(struct world *w, const struct kirim_sim_link *link)
+static void set_links(struct world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
 }
@@ -282,9 +282,9 @@ static uint32_t draw(struct world *w, uint32_t bound)
     return number % bound;
 }
 
-static struct kirim_sim_link draw_link(struct world *w)
+static struct kirim_link_rules draw_link(struct world *w)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = draw(w, 200) * MS;
     link.jitter_ns = draw(w, 50) * MS;
     link.loss_ppm = draw(w, 200000);
@@ -298,7 +298,7 @@ static struct kirim_sim_link draw_link(struct world *w)
 static uint64_t run_storm(uint64_t seed, struct world *sum)
 {
     struct world *const w = open_world(seed);
-    const struct kirim_sim_link link = draw_link(w);
+    const struct kirim_link_rules link = draw_link(w);
     set_links(w, &link);
     w->is_forging = true;
     w->guard.cookies = draw(w, 2) == 0 ? KIRIM_DNS_COOKIES_ON : KIRIM_DNS_COOKIES_REQUIRED;
@@ -356,7 +356,7 @@ END_TEST
 START_TEST(equal_questions_are_asked_once)
 {
     struct world *const w = open_world(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 100 * MS;
     set_links(w, &link);
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
@@ -373,7 +373,7 @@ END_TEST
 START_TEST(dead_server_is_servfail_in_time)
 {
     struct world *const w = open_world(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.is_down = true;
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->host[FORWARDER], w->host[SERVER], &link),
                      KIRIM_OK);
@@ -415,7 +415,7 @@ END_TEST
 START_TEST(flood_of_guesses_hits_nothing)
 {
     struct world *const w = open_world(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     static struct kit_reply guess;
     const struct kit_question question = { .name = "n0.example.", .type = 1, .flags = 0x8400 };
     link.is_down = true;
@@ -444,7 +444,7 @@ END_TEST
 START_TEST(cookie_that_is_demanded_twice_is_no_failure)
 {
     struct world *const w = open_world(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.duplicate_ppm = 1000000;
     link.jitter_ns = MS;
     set_links(w, &link);
@@ -503,7 +503,7 @@ END_TEST
 START_TEST(closing_in_the_middle_leaves_nothing)
 {
     struct world *const w = open_world(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 100 * MS;
     set_links(w, &link);
     for (unsigned i = 0; i < NAME_COUNT; i++) {

@@ -102,7 +102,7 @@ static void close_world(struct world *w)
 }
 
 /* Both directions. */
-static void set_links(struct world *w, const struct kirim_sim_link *link)
+static void set_links(struct world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->client_host, w->server_host, link), KIRIM_OK);
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->server_host, w->client_host, link), KIRIM_OK);
@@ -131,9 +131,9 @@ static void run_world(struct world *w, uint64_t ns)
     ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
 }
 
-static struct kirim_sim_link bad_link(void)
+static struct kirim_link_rules bad_link(void)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     link.jitter_ns = 10 * MS;
     link.loss_ppm = 300000;
@@ -146,7 +146,7 @@ static struct kirim_sim_link bad_link(void)
 /* Loses three of ten each way: a try gets through with 0.49, three with 0.87. */
 static void run_bad_world(struct kirim_trial *trial, void *answered)
 {
-    const struct kirim_sim_link link = bad_link();
+    const struct kirim_link_rules link = bad_link();
     struct world w;
     open_world(&w, trial);
     set_links(&w, &link);
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(dead_link_is_given_up_to_the_nanosecond)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct world w;
     open_world(&w, NULL);
     link.is_down = true;
@@ -191,7 +191,7 @@ END_TEST
 
 START_TEST(link_that_comes_back_is_used)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct world w;
     open_world(&w, NULL);
     link.is_down = true;
@@ -211,7 +211,7 @@ END_TEST
  * second finds nobody. */
 START_TEST(late_answer_counts)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct world w;
     open_world(&w, NULL);
     link.delay_ns = 1500 * MS;
@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(each_lookup_has_its_port_and_identifier)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct world w;
     open_world(&w, NULL);
     link.is_down = true;

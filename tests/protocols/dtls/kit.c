@@ -422,7 +422,7 @@ void kit_run(struct kit_world *w, uint64_t ns)
     ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
 }
 
-void kit_set_links(struct kit_world *w, const struct kirim_sim_link *link)
+void kit_set_links(struct kit_world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->client_host, w->server_host, link), KIRIM_OK);
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->server_host, w->client_host, link), KIRIM_OK);

@@ -111,7 +111,7 @@ struct kit_client *kit_connect(struct kit_world *w);
 void kit_run(struct kit_world *w, uint64_t ns);
 
 /* Both directions. */
-void kit_set_links(struct kit_world *w, const struct kirim_sim_link *link);
+void kit_set_links(struct kit_world *w, const struct kirim_link_rules *link);
 
 /* Sends a message above DTLS. */
 kirim_err kit_say(struct kit_client *c, const void *data, size_t bytes);

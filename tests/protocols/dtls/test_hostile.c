@@ -114,7 +114,7 @@ END_TEST
 START_TEST(handshake_survives_other_bytes)
 {
     struct kit_world *const w = kit_open_plain();
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     uint8_t garbage[256];
     link.delay_ns = 100 * MS;
     kit_set_links(w, &link);
@@ -348,7 +348,7 @@ START_TEST(flights_are_sent_again_in_time)
 {
     static const uint64_t seconds[] = { 0, 1, 3, 7, 15 };
     struct kit_world *const w = kit_open_plain();
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.is_down = true;
     kit_set_links(w, &link);
     const struct kit_client *const c = kit_connect(w);
@@ -389,7 +389,7 @@ END_TEST
 START_TEST(peer_that_begins_anew_replaces_itself)
 {
     struct kit_world *const w = kit_open_plain();
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kit_client *const old = kit_connect_from(w, 5000, NULL, NULL);
     old->to_send = 1;
     old->message_bytes = 10;
@@ -564,7 +564,7 @@ START_TEST(message_too_long_for_anything_is_dropped)
     static const uint8_t record[] = { 22, 0xfe, 0xfd, 0,    0, 0, 0, 0, 0, 0, 10, 0, 13,
                                       11, 0xff, 0xff, 0xff, 0, 2, 0, 0, 0, 0, 0,  1, 1 };
     struct kit_world *const w = kit_open_plain();
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 100 * MS;
     kit_set_links(w, &link);
     struct kit_client *const c = kit_connect(w);

@@ -36,9 +36,9 @@ static uint32_t draw(uint32_t most)
     return draw_state % most;
 }
 
-static struct kirim_sim_link drawn_link(uint32_t payload_bytes_max)
+static struct kirim_link_rules drawn_link(uint32_t payload_bytes_max)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = (1 + draw(150)) * MS;
     link.jitter_ns = draw(50) * MS;
     link.loss_ppm = draw(150000);
@@ -118,7 +118,7 @@ static uint64_t run_storm(uint64_t seed, struct outcome *sum)
         setup.client = kit_psk_options();
     }
     struct kit_world *const w = kit_open(&setup);
-    const struct kirim_sim_link link = drawn_link(setup.payload_bytes_max);
+    const struct kirim_link_rules link = drawn_link(setup.payload_bytes_max);
     kit_set_links(w, &link);
     for (size_t i = 0; i < STORM_CLIENTS; i++) {
         (void)start(w, 0, NULL);
@@ -170,7 +170,7 @@ END_TEST
 START_TEST(dead_link_ends_both_ends)
 {
     struct kit_world *const w = kit_open_plain();
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     kit_set_links(w, &link);
     const struct kit_client *const c = kit_connect(w);

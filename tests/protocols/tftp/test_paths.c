@@ -12,7 +12,7 @@ START_TEST(doubled_datagrams_are_not_doubled_again)
 {
     static const uint16_t kinds[] = { KIRIM_TFTP_RRQ, KIRIM_TFTP_WRQ };
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_sim_stats stats = KIRIM_SIM_STATS_INIT;
     link.delay_ns = 5 * MS;
     link.duplicate_ppm = PPM;
@@ -35,7 +35,7 @@ START_TEST(dead_link_ends_both_ends_and_leaves_nothing)
 {
     static const uint16_t kinds[] = { KIRIM_TFTP_RRQ, KIRIM_TFTP_WRQ };
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     world_set_links(w, &link);
     (void)world_start_plain(w, kinds[_i], 1000000);
@@ -56,7 +56,7 @@ END_TEST
 START_TEST(client_that_dies_is_known_by_its_closed_port)
 {
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     world_set_links(w, &link);
     (void)world_start_plain(w, KIRIM_TFTP_RRQ, 1000000);
@@ -74,7 +74,7 @@ START_TEST(cancelled_transfer_is_told)
     struct world *const w = world_open(1);
     (void)world_start_plain(w, KIRIM_TFTP_WRQ, 1000000);
     (void)world_start_plain(w, KIRIM_TFTP_RRQ, 1000000);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     world_set_links(w, &link);
     world_run(w, SECOND / 2);
@@ -98,7 +98,7 @@ START_TEST(windows_fill_a_long_path)
     uint64_t took_ns[2];
     for (size_t i = 0; i < 2; i++) {
         struct world *const w = world_open(1);
-        struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+        struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
         struct kirim_tftp_client_options options = world_options(w, KIRIM_TFTP_RRQ);
         link.delay_ns = 25 * MS;
         world_set_links(w, &link);
@@ -120,7 +120,7 @@ END_TEST
 START_TEST(thousand_transfers_at_once)
 {
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 10 * MS;
     world_set_links(w, &link);
     (void)kit_put_pattern(&w->there, "f", 20000);

@@ -225,7 +225,7 @@ END_TEST
 START_TEST(transfers_are_capped)
 {
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = 20 * MS;
     world_set_links(w, &link);
     w->service.transfer_count_max = 2;
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(transfers_of_a_prefix_are_capped)
 {
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct raw raw;
     const struct kirim_addr server = world_addr("10.0.0.1:69");
     link.delay_ns = 20 * MS;
@@ -319,7 +319,7 @@ END_TEST
 START_TEST(blocks_fit_the_path_unless_they_may_be_cut)
 {
     struct world *const w = world_open(1);
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct kirim_tftp_client_options options = world_options(w, KIRIM_TFTP_RRQ);
     link.mtu = 1500;
     link.mtu_action = KIRIM_SIM_MTU_FRAGMENT;

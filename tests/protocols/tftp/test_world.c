@@ -55,9 +55,9 @@ static void start_drawn(struct world *w)
     (void)world_start(w, &options, world_draw(w, 2) == 0 ? "10.0.0.1:69" : "10.0.0.9:69");
 }
 
-static struct kirim_sim_link drawn_link(struct world *w)
+static struct kirim_link_rules drawn_link(struct world *w)
 {
-    struct kirim_sim_link link = KIRIM_SIM_LINK_INIT;
+    struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     link.delay_ns = (1 + world_draw(w, 60)) * MS;
     link.jitter_ns = world_draw(w, 30) * MS;
     link.loss_ppm = world_draw(w, 150000);
@@ -97,7 +97,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
 {
     struct storms *const storms = user;
     struct world *const w = world_open(kirim_trial_seed(trial));
-    const struct kirim_sim_link link = drawn_link(w);
+    const struct kirim_link_rules link = drawn_link(w);
     ck_assert_int_eq(kirim_trial_join(trial, w->sim), KIRIM_OK);
     world_set_links(w, &link);
     for (size_t i = 0; i < STORM_CLIENTS; i++) {

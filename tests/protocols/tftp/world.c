@@ -95,7 +95,7 @@ void world_close(struct world *w)
     }
 }
 
-void world_set_links(struct world *w, const struct kirim_sim_link *link)
+void world_set_links(struct world *w, const struct kirim_link_rules *link)
 {
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->client_host, w->server_host, link), KIRIM_OK);
     ck_assert_int_eq(kirim_sim_link_set(w->sim, w->server_host, w->client_host, link), KIRIM_OK);

@@ -37,7 +37,7 @@ struct world *world_open(uint64_t seed);
 void world_close(struct world *w);
 
 /* Both directions between the client and the server. */
-void world_set_links(struct world *w, const struct kirim_sim_link *link);
+void world_set_links(struct world *w, const struct kirim_link_rules *link);
 void world_run(struct world *w, uint64_t ns);
 
 /* 0 .. most - 1, by the world's seed. */
