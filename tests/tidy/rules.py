@@ -231,9 +231,8 @@ def check_mutable_global(source):
 def check_public_name(source):
     if not source.is_public:
         return
-    for number, match in source.find(r"^[ ]*#[ ]*define[ ]+(\w+)([ ]+kirim_\w+$)?"):
-        is_alias = match.group(1).startswith("kirim_") and match.group(2)  # one type, two names
-        if not match.group(1).startswith("KIRIM_") and not is_alias:
+    for number, match in source.find(r"^[ ]*#[ ]*define[ ]+(\w+)"):
+        if not match.group(1).startswith("KIRIM_"):
             yield number, f"public macro {match.group(1)}; it begins with KIRIM_"
     for number, match in source.find(r"^KIRIM_API\b[^;{(]*?(\w+)\s*\("):
         if not match.group(1).startswith("kirim_"):
