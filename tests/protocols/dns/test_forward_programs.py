@@ -92,7 +92,7 @@ class Upstream(unittest.TestCase):
         self.assertEqual(len(set(ports)), 64)
         self.assertGreater(max(ports) - min(ports), 16384)  # out of all, not of a part
         self.assertGreater(len({query[:2] for query, _ in asked}), 60)
-        self.assertGreater(len({query[13:25] for query, _ in asked}), 60)  # letters of random case
+        self.assertGreater(len({query[13:25] for query, _ in asked}), 48)  # letters of random case
         for query, peer in asked:
             self.server.sendto(dnskit.make_reply(query, "192.0.2.1"), peer)
         got = {number_of(self.client.recv(600)) for _ in range(64)}
@@ -140,7 +140,7 @@ class Upstream(unittest.TestCase):
         self.assertEqual(found["malformed"], 3)
 
     def test_next_server_is_asked_and_then_nobody(self):
-        forwarder = self.start("--timeout-ms", 200, "--retries", 0,
+        forwarder = self.start("--timeout-ms", 2000, "--retries", 0,
                                upstream=[programs.closed_port()])
         self.client.send(dnskit.make_query("x.test", number=7))
         query, peer = self.server.recvfrom(600)
