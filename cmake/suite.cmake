@@ -5,7 +5,8 @@
 #
 # kirim_add_suite(NAME SOURCES file... [LIBS target...] [LABELS label...] [ARGS arg...] [TIMEOUT s])
 #     One Check program bin/test_NAME, which sees the internal headers too, and the test NAME that
-#     runs it. Labels: `long` is left out of an ordinary run, `threads` is run under TSan as well.
+#     runs it. Labels: `long` is left out of an ordinary run, `threads` is run under TSan as well;
+#     the target `threads_suites` builds those.
 
 function(kirim_add_program name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
@@ -25,6 +26,10 @@ function(kirim_set_test_environment name)
     endif()
 endfunction()
 
+if(NOT TARGET threads_suites)
+    add_custom_target(threads_suites)
+endif()
+
 function(kirim_add_suite name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;LIBS;LABELS;ARGS")
     if(NOT arg_TIMEOUT)
@@ -39,6 +44,9 @@ function(kirim_add_suite name)
     target_link_libraries(${target} PRIVATE
         ${arg_LIBS} kirim_internals kirim_testable kirim_check)
     set_property(GLOBAL APPEND PROPERTY KIRIM_SUITES ${target})
+    if("threads" IN_LIST arg_LABELS)
+        add_dependencies(threads_suites ${target})
+    endif()
     add_test(NAME ${name} COMMAND ${target} ${arg_ARGS})
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}")
