@@ -116,8 +116,8 @@ struct kirim_sessions {
     uint64_t blocked_count;
     struct kirim_timer tell_timer;
     struct kirim_timer drain_timer;
-    uint64_t is_draining; /* nobody new is let in; without sessions it is closed */
-    struct ki_guard *guard;                   /* NULL: nobody asks for tokens */
+    uint64_t is_draining;   /* nobody new is let in; without sessions it is closed */
+    struct ki_guard *guard; /* NULL: nobody asks for tokens */
     const struct kirim_datagram *answering;   /* what the running `admit` or `stateless` has */
     struct kirim_amplification answer_budget; /* what may be sent to it */
     uint64_t choice;                          /* counts random choices */
