@@ -12,7 +12,9 @@
 
 #include <kirim/pcapng.h>
 
-enum { NO_INTERFACE = UINT32_MAX, HOSTS_MIN = 64 };
+enum { HOSTS_MIN = 64 };
+
+static const uint32_t NO_INTERFACE = UINT32_MAX;
 
 struct kirim_sim_capture {
     struct kirim_sim *sim; /* NULL: it has ended */

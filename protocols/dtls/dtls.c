@@ -337,7 +337,10 @@ static bool set_host(SSL *ssl, const char *host)
         return true;
     }
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    /* SSL_set_tlsext_host_name() itself, which casts the const away for some compilers to see. */
+    void *const name = (void *)(uintptr_t)host;
+    return SSL_set1_host(ssl, host) == 1 &&
+           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) == 1;
 }
 
 static kirim_err open_client(struct kirim_layer *layer, const struct kirim_dtls_config *config)
