@@ -168,7 +168,7 @@ static bool grow_slots(struct kirim_channel *ch, struct ki_channel_in_stream *s,
     if (slot == NULL) {
         return false;
     }
-    memset(slot, 0, room * sizeof *slot);
+    memset(slot, 0, room * KI_CHANNEL_POINTER_BYTES);
     for (uint64_t n = s->next; n < s->end; n++) {
         slot[n & (room - 1)] = *slot_of(s, n);
     }
