@@ -326,7 +326,7 @@ START_TEST(as_many_bits_are_flipped_as_were_asked)
             kirim_link_corrupt(&fate, data);
             for (size_t i = 0; i < sizeof data; i++) {
                 for (uint32_t bit = 0; bit < 8; bit++) {
-                    count += (data[i] >> bit & 1U) != 0 ? 1U : 0U;
+                    count += ((unsigned)data[i] >> bit & 1U) != 0 ? 1U : 0U;
                 }
                 ck_assert(i < bytes || data[i] == 0);
             }
