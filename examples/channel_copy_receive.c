@@ -173,7 +173,6 @@ static void on_listener_closed(struct kirim_channel_listener *listener, void *us
 
 static kirim_err listen_on(struct receiver *r, const struct kirim_addr *addr)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_channel_listener *const l = &r->listener[r->listener_count];
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_listen_options o = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
@@ -186,16 +185,11 @@ static kirim_err listen_on(struct receiver *r, const struct kirim_addr *addr)
     o.user = r;
     const kirim_err err = kirim_channel_listen(l, r->setup->loop, &o);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(r->setup->cli, err, text);
-        return err;
+        return cli_fail_addr(r->setup->cli, err, addr);
     }
     r->listener_count++;
     r->open_count++;
-    report_add(&r->report, kirim_sessions_endpoint(l->sessions));
-    const struct kirim_addr local = kirim_endpoint_local(kirim_sessions_endpoint(l->sessions));
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(r->setup->cli, "listening on %s (%s)", text, kirim_loop_reactor(r->setup->loop));
+    report_listening(&r->report, kirim_sessions_endpoint(l->sessions));
     return KIRIM_OK;
 }
 

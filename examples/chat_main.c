@@ -53,7 +53,6 @@ static void on_listener_closed(struct kirim_channel_listener *listener, void *us
 
 static kirim_err serve(struct chat *c)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_listen_options o = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
     ep.local = c->cli.listen[0];
@@ -66,12 +65,8 @@ static kirim_err serve(struct chat *c)
     if (err < 0) {
         return err;
     }
-    struct kirim_endpoint *const endpoint = kirim_sessions_endpoint(c->listener.sessions);
-    const struct kirim_addr local = kirim_endpoint_local(endpoint);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&c->cli, "listening on %s (%s)", text, kirim_loop_reactor(c->loop));
     report_start(&c->report, &c->cli, c->loop);
-    report_add(&c->report, endpoint);
+    report_listening(&c->report, kirim_sessions_endpoint(c->listener.sessions));
     err = kirim_loop_run(c->loop);
     report_end(&c->report);
     c->is_over = true;

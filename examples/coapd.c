@@ -84,9 +84,7 @@ static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr, bool
     }
     kirim_err err = kirim_coap_service_open(service, d->loop, &d->node, &options);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&d->cli, err, text);
-        return err;
+        return cli_fail_addr(&d->cli, err, addr);
     }
     d->service_count++;
     err = join_groups(d, service);

@@ -218,3 +218,14 @@ void dns_guard_print(const struct dns_guard *g)
     cli_say(g->cli, "rrl slipped=%" PRIu64 " dropped=%" PRIu64 " displaced=%" PRIu64,
             stats->slipped, stats->dropped, g->limiter.stats.displaced);
 }
+
+void dns_rcodes_print(const struct cli *cli, const uint64_t *rcode)
+{
+    for (size_t i = 0; i < KIRIM_DNS_RCODE_COUNT; i++) {
+        if (rcode[i] > 0) {
+            char name[KIRIM_DNS_RCODE_TEXT_BYTES];
+            kirim_dns_rcode_format((uint16_t)i, name);
+            cli_say(cli, "dns rcode=%s count=%" PRIu64, name, rcode[i]);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the programs that answer DNS questions share: files read whole, and the guard that --cookies
- * and --rrl ask for, with its keys, its clock and its counters. Everything runs in the loop's
- * thread.
+ * What the programs that answer DNS questions share: files read whole, counters of their answers,
+ * and the guard that --cookies and --rrl ask for, with its keys, its clock and its counters.
+ * Everything runs in the loop's thread.
  */
 #ifndef EXAMPLES_DNS_COMMON_H
 #define EXAMPLES_DNS_COMMON_H
@@ -52,6 +52,9 @@ void dns_guard_end(struct dns_guard *g);
 
 /* What the guard counted, as a line of the log. */
 void dns_guard_print(const struct dns_guard *g);
+
+/* How often each of the KIRIM_DNS_RCODE_COUNT codes was answered, a line for each that was. */
+void dns_rcodes_print(const struct cli *cli, const uint64_t *rcode);
 
 /* The bytes of a file, to be freed; NULL if it cannot be read or has more than `bytes_max`, which
  * was said then. */

@@ -87,22 +87,16 @@ static bool add_zone(struct daemon *d, const char *path, struct kirim_dns_zone *
 
 static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_dns_service *const service = &d->service[d->service_count];
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     options.local = *addr;
     options.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     const kirim_err err = kirim_dns_service_open(service, d->loop, &d->server, &options);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&d->cli, err, text);
-        return err;
+        return cli_fail_addr(&d->cli, err, addr);
     }
     d->service_count++;
-    report_add(&d->report, service->endpoint);
-    const struct kirim_addr local = kirim_endpoint_local(service->endpoint);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&d->cli, "listening on %s (%s)", text, kirim_loop_reactor(d->loop));
+    report_listening(&d->report, service->endpoint);
     return KIRIM_OK;
 }
 
@@ -122,13 +116,7 @@ static void print_counters(const struct daemon *d)
             stats->received, stats->answered, stats->dropped, stats->withheld, stats->truncated,
             sum.too_long, sum.forged, sum.unanswered);
     dns_guard_print(&d->guard);
-    for (size_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
-        if (stats->rcode[rcode] > 0) {
-            char name[KIRIM_DNS_RCODE_TEXT_BYTES];
-            kirim_dns_rcode_format((uint16_t)rcode, name);
-            cli_say(&d->cli, "dns rcode=%s count=%" PRIu64, name, stats->rcode[rcode]);
-        }
-    }
+    dns_rcodes_print(&d->cli, stats->rcode);
 }
 
 static int serve(struct daemon *d, bool is_default)

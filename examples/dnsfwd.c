@@ -50,22 +50,16 @@ static void *allocate(void *user, void *old, size_t old_bytes, size_t new_bytes)
 
 static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_dns_forward_port *const port = &d->port[d->port_count];
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     options.local = *addr;
     options.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     const kirim_err err = kirim_dns_forward_listen(port, &d->forward, &options);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&d->cli, err, text);
-        return err;
+        return cli_fail_addr(&d->cli, err, addr);
     }
     d->port_count++;
-    report_add(&d->report, port->endpoint);
-    const struct kirim_addr local = kirim_endpoint_local(port->endpoint);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&d->cli, "listening on %s (%s)", text, kirim_loop_reactor(d->loop));
+    report_listening(&d->report, port->endpoint);
     return KIRIM_OK;
 }
 
@@ -96,13 +90,7 @@ static void print_counters(const struct daemon *d)
             outer->ignored.id, outer->ignored.malformed, outer->ignored.question,
             outer->ignored.cookie, outer->gave_way);
     dns_guard_print(&d->guard);
-    for (size_t rcode = 0; rcode < KIRIM_DNS_RCODE_COUNT; rcode++) {
-        if (stats->rcode[rcode] > 0) {
-            char name[KIRIM_DNS_RCODE_TEXT_BYTES];
-            kirim_dns_rcode_format((uint16_t)rcode, name);
-            cli_say(&d->cli, "dns rcode=%s count=%" PRIu64, name, stats->rcode[rcode]);
-        }
-    }
+    dns_rcodes_print(&d->cli, stats->rcode);
 }
 
 static int serve(struct daemon *d, bool is_default)

@@ -122,7 +122,6 @@ static kirim_err listen_on(struct server *s, const struct kirim_addr *addr)
     struct dtls_echo *const p = s->p;
     struct kirim_endpoint_options endpoint = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_sessions_options options = KIRIM_SESSIONS_OPTIONS_INIT;
-    char text[KIRIM_ADDR_TEXT_BYTES];
     endpoint.local = *addr;
     endpoint.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     options.endpoint = &endpoint;
@@ -135,15 +134,9 @@ static kirim_err listen_on(struct server *s, const struct kirim_addr *addr)
     options.idle_ns = p->idle_s * NS_PER_SECOND;
     const kirim_err err = kirim_sessions_open(p->loop, &options, &s->set[s->set_count]);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&p->cli, err, text);
-        return err;
+        return cli_fail_addr(&p->cli, err, addr);
     }
-    struct kirim_endpoint *const ep = kirim_sessions_endpoint(s->set[s->set_count++]);
-    const struct kirim_addr local = kirim_endpoint_local(ep);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    report_add(&s->report, ep);
-    cli_say(&p->cli, "listening on %s (%s)", text, kirim_loop_reactor(p->loop));
+    report_listening(&s->report, kirim_sessions_endpoint(s->set[s->set_count++]));
     return KIRIM_OK;
 }
 

@@ -83,7 +83,6 @@ static const struct kirim_handler handler = {
 static kirim_err open_endpoint(struct kirim_loop *loop, struct kirim_endpoint_options *options,
                                const char *what, struct server *server)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_endpoint *ep = NULL;
     options->handler = &handler;
     options->user = server;
@@ -92,10 +91,7 @@ static kirim_err open_endpoint(struct kirim_loop *loop, struct kirim_endpoint_op
         (void)cli_fail(server->cli, err, what);
         return err;
     }
-    report_add(&server->report, ep);
-    const struct kirim_addr local = kirim_endpoint_local(ep); /* port 0 has become a real one */
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(server->cli, "listening on %s (%s)", text, kirim_loop_reactor(loop));
+    report_listening(&server->report, ep);
     return KIRIM_OK;
 }
 

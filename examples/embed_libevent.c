@@ -83,21 +83,15 @@ static kirim_err listen_on(struct server *server, const struct kirim_addr *addr)
         KIRIM_HANDLER_INIT,
         .received = on_received,
     };
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_endpoint *ep = NULL;
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     options.local = *addr;
     options.handler = &handler;
     const kirim_err err = kirim_endpoint_open(server->loop, &options, &ep);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&server->cli, err, text);
-        return err;
+        return cli_fail_addr(&server->cli, err, addr);
     }
-    report_add(&server->report, ep);
-    const struct kirim_addr local = kirim_endpoint_local(ep);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&server->cli, "listening on %s (%s)", text, kirim_loop_reactor(server->loop));
+    report_listening(&server->report, ep);
     return KIRIM_OK;
 }
 

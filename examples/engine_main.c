@@ -87,15 +87,13 @@ static int run(struct program *p, const struct kirim_addr *at)
         return cli_fail(&p->cli, KIRIM_ESYSTEM, "signals");
     }
     report_start(&report, &p->cli, p->loop);
-    report_add(&report, p->io.ep);
     if (p->cli.operand_count > 0) {
+        report_add(&report, p->io.ep);
         if (begin(p) != CLI_SUCCESS) {
             return CLI_FAILURE;
         }
     } else {
-        const struct kirim_addr local = kirim_endpoint_local(p->io.ep);
-        (void)kirim_addr_format(&local, text, sizeof text);
-        cli_say(&p->cli, "listening on %s (%s)", text, kirim_loop_reactor(p->loop));
+        report_listening(&report, p->io.ep);
     }
     err = kirim_loop_run(p->loop);
     report_end(&report);

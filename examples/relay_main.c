@@ -86,11 +86,9 @@ static kirim_err listen_on(struct program *p, const struct kirim_addr *addr)
     relay->options.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     relay->options.on_peer = p->is_logging ? on_peer : NULL;
     relay->options.user = p;
-    (void)kirim_addr_format(addr, text, sizeof text);
     const kirim_err err = relay_open(relay, p->loop);
     if (err < 0) {
-        (void)cli_fail(&p->cli, err, text);
-        return err;
+        return cli_fail_addr(&p->cli, err, addr);
     }
     p->relay_count++;
     report_add(&p->report, relay_endpoint(relay));

@@ -65,7 +65,6 @@ static void on_ended(struct kirim_tftp_service *service, const struct kirim_tftp
 
 static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
 {
-    char text[KIRIM_ADDR_TEXT_BYTES];
     struct kirim_tftp_service *const service = &d->service[d->service_count];
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     kirim_tftp_service_init(service, &d->server);
@@ -79,15 +78,10 @@ static kirim_err listen_on(struct daemon *d, const struct kirim_addr *addr)
     options.receive_buffer_bytes = RECEIVE_BUFFER_BYTES;
     const kirim_err err = kirim_tftp_service_open(service, d->loop, &options);
     if (err < 0) {
-        (void)kirim_addr_format(addr, text, sizeof text);
-        (void)cli_fail(&d->cli, err, text);
-        return err;
+        return cli_fail_addr(&d->cli, err, addr);
     }
     d->service_count++;
-    report_add(&d->report, service->endpoint);
-    const struct kirim_addr local = kirim_endpoint_local(service->endpoint);
-    (void)kirim_addr_format(&local, text, sizeof text);
-    cli_say(&d->cli, "listening on %s (%s)", text, kirim_loop_reactor(d->loop));
+    report_listening(&d->report, service->endpoint);
     return KIRIM_OK;
 }
 

@@ -60,6 +60,14 @@ int cli_fail(const struct cli *cli, kirim_err err, const char *what)
     return CLI_FAILURE;
 }
 
+kirim_err cli_fail_addr(const struct cli *cli, kirim_err err, const struct kirim_addr *addr)
+{
+    char text[KIRIM_ADDR_TEXT_BYTES];
+    (void)kirim_addr_format(addr, text, sizeof text);
+    (void)cli_fail(cli, err, text);
+    return err;
+}
+
 void cli_fail_usage(const struct cli *cli, const char *format, ...)
 {
     va_list arguments;

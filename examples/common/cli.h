@@ -82,6 +82,9 @@ void cli_say(const struct cli *cli, const char *format, ...) CLI_FORMAT(2, 3);
 /* Says `what` failed and why; returns CLI_FAILURE for main to return. */
 int cli_fail(const struct cli *cli, kirim_err err, const char *what);
 
+/* The same of an address that could not be listened on; returns `err`. */
+kirim_err cli_fail_addr(const struct cli *cli, kirim_err err, const struct kirim_addr *addr);
+
 /* Says what is wrong with the command line, and ends the program. */
 _Noreturn void cli_fail_usage(const struct cli *cli, const char *format, ...) CLI_FORMAT(2, 3);
 

@@ -110,6 +110,15 @@ void report_add(struct report *report, struct kirim_endpoint *ep)
     }
 }
 
+void report_listening(struct report *report, struct kirim_endpoint *ep)
+{
+    char text[KIRIM_ADDR_TEXT_BYTES];
+    const struct kirim_addr local = kirim_endpoint_local(ep);
+    (void)kirim_addr_format(&local, text, sizeof text);
+    report_add(report, ep);
+    cli_say(report->cli, "listening on %s (%s)", text, kirim_loop_reactor(report->loop));
+}
+
 void report_end(struct report *report)
 {
     kirim_timer_cancel(&report->timer);

@@ -24,6 +24,9 @@ void report_start(struct report *report, const struct cli *cli, struct kirim_loo
 /* One more endpoint, at most CLI_LISTEN_MAX. */
 void report_add(struct report *report, struct kirim_endpoint *ep);
 
+/* The same of a server's, and says where it listens: port 0 has become a real one. */
+void report_listening(struct report *report, struct kirim_endpoint *ep);
+
 /* Prints the last lines, before the loop is closed. */
 void report_end(struct report *report);
 
