@@ -147,15 +147,19 @@ class Program:
         return self.wait_end(END_SECONDS_MAX)
 
 
-def start_echod(*arguments, listen="127.0.0.1:0", env=None):
-    """An echo server that listens; its port is in `port`."""
-    server = Program("echod", "--listen", listen, *arguments, env=env)
+def start_listening(*words, says=r"listening on \S+:(\d+) ", env=None):
+    """A server that listens; its port is in `port`."""
+    server = Program(*words, env=env)
     try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+        server.port = int(server.wait_for("err", says).group(1))
     except BaseException:
         server.__exit__()
         raise
     return server
+
+
+def start_echod(*arguments, listen="127.0.0.1:0", env=None):
+    return start_listening("echod", "--listen", listen, *arguments, env=env)
 
 
 def reactors():

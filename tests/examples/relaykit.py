@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the scripts about the relay share: a relay that listens, and its counters."""
 import re
-import shutil
 import subprocess
 from unittest import mock
 
@@ -10,13 +9,8 @@ import programs
 
 def start_relay(to, *arguments, listen="127.0.0.1:0"):
     """A relay to ADDR:PORT that prints its counters at its end; its port is in `port`."""
-    relay = programs.Program("relay", "--listen", listen, "--to", to, "--stats", 0, *arguments)
-    try:
-        relay.port = int(relay.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        relay.__exit__()
-        raise
-    return relay
+    return programs.start_listening("relay", "--listen", listen, "--to", to, "--stats", 0,
+                                    *arguments)
 
 
 class Command(programs.Program):
@@ -30,11 +24,6 @@ class Command(programs.Program):
         super().__exit__(*what)
         if self.process.stdin is not None:
             self.process.stdin.close()
-
-
-def find(program):
-    """Where a program is; those of servers are often not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 def counters(relay, name, program="relay"):

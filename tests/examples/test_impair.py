@@ -9,7 +9,8 @@ import time
 import unittest
 
 import programs
-from relaykit import Command, counters, find
+from peers import find
+from relaykit import Command, counters
 
 COUNT = 300
 FAULTS = ("--loss", 10, "--burst", 3, "--burst-length", 3, "--duplicate", 8, "--jitter", 2,
@@ -20,14 +21,8 @@ LOST_OF_SEED_5 = [4, 16, 17, 19, 21, 22, 24, 25, 29, 32]
 
 def start_impair(to, *arguments, listen="127.0.0.1:0"):
     """A network before ADDR:PORT that tells every fate; its port is in `port`."""
-    middle = programs.Program("impair", "--listen", listen, "--to", to, "--log", "--stats", 0,
-                              *arguments)
-    try:
-        middle.port = int(middle.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        middle.__exit__()
-        raise
-    return middle
+    return programs.start_listening("impair", "--listen", listen, "--to", to, "--log", "--stats", 0,
+                                    *arguments)
 
 
 def fates(middle, direction="up"):

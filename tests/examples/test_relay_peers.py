@@ -10,23 +10,17 @@ import sys
 import tempfile
 import unittest
 
+import peers
+from peers import find, need
 import programs
-from relaykit import Command, counters, find, start_relay
+from relaykit import Command, counters, start_relay
 
 QUIC_BYTES = 1000000
 VERBOSE = {"LOG_LEVEL": "verbose"}  # else it does not say when it is ready
-INSIDE = "--inside"
-
-
-def need(program, package):
-    return unittest.skipIf(find(program) is None,
-                           f"{program} is missing: install the package {package}")
 
 
 def run_words(*words, **options):
-    return subprocess.run([find(words[0]) or words[0], *map(str, words[1:])], check=False,
-                          capture_output=True, text=True, timeout=programs.RUN_SECONDS_MAX,
-                          **{"stdin": subprocess.DEVNULL, **options})
+    return peers.run_words(words, **options)
 
 
 def start(*words, env=None):
@@ -165,13 +159,9 @@ class Network(Base):
         probe = run_words(*words, "ip", "tuntap", "add", "kvc0", "mode", "tun")
         if probe.returncode != 0:
             self.skipTest(f"no tunnel in a namespace: {probe.stderr.strip()[:200]}")
-        done = run_words(*words, sys.executable, "-B", __file__, INSIDE)
+        done = run_words(*words, sys.executable, "-B", __file__, peers.INSIDE, "Tunnel")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv = [sys.argv[0], "Tunnel"]
-    else:
-        del Tunnel
-    programs.main()
+    peers.main("Tunnel")

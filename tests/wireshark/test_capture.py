@@ -8,7 +8,6 @@ import hashlib
 import os
 import pathlib
 import random
-import shutil
 import socket
 import struct
 import subprocess
@@ -19,26 +18,22 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "examples"))
-import programs  # noqa: E402  (found by the path above)
+import peers  # noqa: E402  (found by the path above)
+from peers import need  # noqa: E402
+import programs  # noqa: E402
 
 SCRIPT = ROOT / "packaging" / "wireshark" / "kirim-channel.lua"
 FILE_BYTES = 3000000  # more than a window, so that windows are raised
 FILES = ("one", "two")
 LOST_PERCENT = 3
-INSIDE = "--inside"
 ETH_P_IP = 0x0800
 SO_RCVBUFFORCE = 33  # socket(7); not in the socket module
 LINK_RAW_IP = 101
 BUFFER_BYTES = 16 << 20
 LOOK_SECONDS = 0.05
-NEEDED = (("nft", "nftables"), ("tshark", "tshark"), ("unshare", "util-linux"))
 HELLO, TOKEN, BEGIN, DATA = "4567"
 # PADDING, PING, ACK with ECN, MAX_DATA, MAX_STREAM, CLOSE, ORDERED whole and in fragments
 TYPES = {"0x00", "0x01", "0x03", "0x04", "0x05", "0x08", "0x10", "0x11"}
-
-
-def find(program):
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 class Recorder(threading.Thread):
@@ -130,30 +125,13 @@ class Inside(unittest.TestCase):
 
 class Capture(unittest.TestCase):
     @programs.unless_windows("a network namespace of the test's own")
+    @need("nft", "nftables")
+    @need("tshark", "tshark")
+    @need("unshare", "util-linux")
     def test_over_a_path_that_loses(self):
-        """Runs this file once more in a namespace that drops so many of a hundred."""
-        for program, package in NEEDED:
-            if find(program) is None:
-                self.skipTest(f"{program} is missing: install the package {package}")
-        script = ('ip link set lo up && nft add table inet t && '
-                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                  f'{LOST_PERCENT} counter drop && exec "$@"')
-        words = [find("unshare"), "-rn", "sh", "-c", script, "sh"]
-        probe = subprocess.run([*words, "true"], check=False, capture_output=True, text=True)
-        if probe.returncode != 0:
-            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
-        # Each datagram by itself: a train would be captured, and lost, as one.
-        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
-                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=2 * programs.RUN_SECONDS_MAX, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        """Each datagram by itself: a train would be captured, and lost, as one."""
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Inside")
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv = [sys.argv[0], "Inside"]
-    else:
-        del Inside
-    programs.main()
+    peers.main("Inside")

@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,30 +15,19 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "examples"))
-import programs  # noqa: E402  (found by the path above)
+import peers  # noqa: E402  (found by the path above)
+from peers import need  # noqa: E402
+import programs  # noqa: E402
 
 SIZES = (0, 1, 1200, 65536, 300001)
 LOST_PERCENT = 5
 NOISE_COUNT = 4000
 HUGE_BYTES = (16 << 20) - 1  # of a file in one message; a letter goes before them
-INSIDE = "--inside"
 LINUX_BIN = pathlib.Path(os.environ.get("KIRIM_SOURCE", ROOT), "build", "bin")
 
 
-def find(program):
-    """Where a program is; those of servers are often not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
 def start(program, *arguments, listen="127.0.0.1:0"):
-    """A program that listens; its port is in `port`."""
-    server = programs.Program(program, "--listen", listen, *arguments)
-    try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        server.__exit__()
-        raise
-    return server
+    return programs.start_listening(program, "--listen", listen, *arguments)
 
 
 def counters(server):
@@ -143,22 +131,11 @@ class Copy(Base):
 
 
 class Lossy(Base):
-    @unittest.skipIf(programs.IS_WINE, "a namespace is none of Windows")
-    @unittest.skipIf(find("nft") is None, "nft is missing: install the package nftables")
-    @unittest.skipIf(find("unshare") is None, "unshare is missing: install util-linux")
+    @programs.unless_windows("a network namespace of the test's own")
+    @need("nft", "nftables")
+    @need("unshare", "util-linux")
     def test_files_cross_a_path_that_loses(self):
-        script = ("ip link set lo up && nft add table inet t && "
-                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                  'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                  f'{LOST_PERCENT} drop && exec "$@"')
-        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-        probe = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
-        if probe.returncode != 0:
-            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
-        inside = subprocess.run([*words, sys.executable, "-B", os.path.abspath(__file__), INSIDE],
-                                capture_output=True, text=True, check=False,
-                                timeout=2 * programs.RUN_SECONDS_MAX)
-        self.assertEqual(inside.returncode, 0, inside.stdout + inside.stderr)
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Inside")
 
 
 class Inside(Base):
@@ -244,9 +221,4 @@ class BothSystems(Base):
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv.remove(INSIDE)
-        sys.argv.append("Inside")
-    else:
-        del Inside
-    programs.main()
+    peers.main("Inside")

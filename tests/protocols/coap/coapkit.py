@@ -15,14 +15,8 @@ IF_NONE_MATCH, OBSERVE, URI_PATH, BLOCK2, BLOCK1, ECHO = 5, 6, 11, 23, 27, 252
 
 def start_coapd(*arguments, listen="127.0.0.1:0", prefix=()):
     """A CoAP server that listens; its port is in `port`. `prefix` is what starts it."""
-    server = programs.Program(*prefix, programs.path_of("coapd") if prefix else "coapd",
-                              "--listen", listen, "--write", *arguments)
-    try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        server.__exit__()
-        raise
-    return server
+    return programs.start_listening(*prefix, programs.path_of("coapd") if prefix else "coapd",
+                                    "--listen", listen, "--write", *arguments)
 
 
 def uri(host, port, path=""):

@@ -6,14 +6,14 @@ Debian packages: libcoap3-bin, nftables, tcpdump, tshark.
 """
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import coapkit
+import peers
+from peers import find, need, run_words
 import programs
 
 CLIENT, SERVER = "coap-client-notls", "coap-server-notls"
@@ -24,23 +24,7 @@ HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
 NAMED_HOST = programs.OWN_HOST
 GROUP = "224.0.1.187"
 BODY_BYTES = 2500
-INSIDE = "--inside"
 TIME = r"(\d\d:\d\d:\d\d UTC\s*)"
-
-
-def find(program):
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
-def need(program, package):
-    return unittest.skipIf(find(program) is None,
-                           f"{program} is missing: install the package {package}")
-
-
-def run_words(words, place=None, seconds=programs.RUN_SECONDS_MAX):
-    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=seconds)
 
 
 def run_libcoap(*words):
@@ -229,35 +213,19 @@ class Group(Base):
 
 
 class Network(Base):
-    def run_inside(self, setup, case):
-        """Runs a case of this file in a network namespace of its own."""
-        script = f'ip link set lo up && {setup} && exec "$@"'
-        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-        probe = run_words([*words, "true"])
-        if probe.returncode != 0:
-            self.skipTest(f"no such network namespace: {probe.stderr.strip()[:200]}")
-        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE, case],
-                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
-        print(done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
     @programs.unless_windows("a network namespace of the test's own")
     @need("nft", "nftables")
     @need("unshare", "util-linux")
     def test_over_a_path_that_loses(self):
-        self.run_inside('nft add table inet t && '
-                        'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                        f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                        f'{LOST_PERCENT} counter drop', "Lossy")
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Lossy")
 
     @programs.unless_windows("a network namespace of the test's own")
     @need("unshare", "util-linux")
     def test_to_a_group(self):
-        self.run_inside("ip link add d0 type veth peer name d1 && ip link set d1 up && "
-                        "ip addr add 10.9.9.1/24 dev d0 && ip link set d0 up && "
-                        "ip route add 224.0.0.0/4 dev d0", "Group")
+        peers.run_inside(self, __file__,
+                         "ip link add d0 type veth peer name d1 && ip link set d1 up && "
+                         "ip addr add 10.9.9.1/24 dev d0 && ip link set d0 up && "
+                         "ip route add 224.0.0.0/4 dev d0", "Group")
 
     @programs.unless_wine("a socket bound to one address has every one, and answers from one")
     @need("tshark", "tshark")
@@ -280,15 +248,7 @@ class Network(Base):
 
     def capture(self, file, server):
         """Asks in every way, and captures what goes over the wire meanwhile."""
-        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
-                   "host", NAMED_HOST]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            line = capture.stderr.readline()
-            while line and "listening on" not in line:
-                if "permission" in line.lower():
-                    capture.kill()
-                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
-                line = capture.stderr.readline()
+        with peers.capturing(self, file, "host", NAMED_HOST):
             for words in (["get", "time"], ["get", "time", "--non"], ["get", "large"],
                           ["get", "time", "--observe", 2], ["put", "f", "--file", self.file],
                           ["get", "f", "--block", 64], ["post", "button"], ["get", "async?2"],
@@ -296,20 +256,11 @@ class Network(Base):
                           ["put", "g", "--data", "x", "--no-response", 2, "--timeout-ms", 100],
                           ["delete", "f"], ["get", "time", "--option", "2049,critical"]):
                 coapkit.run_coap(words[0], NAMED_HOST, server.port, *words[1:])
-            capture.send_signal(signal.SIGINT)
-            capture.wait(timeout=programs.RUN_SECONDS_MAX)
 
     def read_capture(self, file, server, wanted, *options):
         """The packets of a capture that a display filter finds, one line each."""
-        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},coap", "-Y",
-                          wanted, *options], self.here)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.splitlines()
+        return peers.read_capture(self, file, "coap", [server.port], "-Y", wanted, *options)
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv.remove(INSIDE)
-    else:
-        del Lossy, Group
-    programs.main()
+    peers.main("Lossy", "Group")

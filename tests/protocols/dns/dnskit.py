@@ -15,27 +15,15 @@ A, NS, CNAME, SOA, TXT, AAAA = 1, 2, 5, 6, 16, 28
 
 def start_dnsd(*arguments, listen="127.0.0.1:0", zone=EXAMPLE_ZONE):
     """A DNS server that listens; its port is in `port`."""
-    server = programs.Program("dnsd", "--zone", zone, "--listen", listen, *arguments)
-    try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        server.__exit__()
-        raise
-    return server
+    return programs.start_listening("dnsd", "--zone", zone, "--listen", listen, *arguments)
 
 
 def start_dnsfwd(*arguments, upstream, listen="127.0.0.1:0"):
     """A forwarder that listens; its port is in `port`. `upstream`: ports or whole addresses."""
     servers = ",".join(f"127.0.0.1:{server}" if isinstance(server, int) else server
                        for server in upstream)
-    forwarder = programs.Program("dnsfwd", "--upstream", servers, "--listen", listen, "--stats", 0,
-                                 *arguments)
-    try:
-        forwarder.port = int(forwarder.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        forwarder.__exit__()
-        raise
-    return forwarder
+    return programs.start_listening("dnsfwd", "--upstream", servers, "--listen", listen, "--stats",
+                                    0, *arguments)
 
 
 def run_dnsq(*arguments, env=None):

@@ -6,20 +6,19 @@ which only the programs are used, with files of the test's own; nftables, tcpdum
 """
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import dnskit
+import peers
+from peers import find, need
 import programs
 
 LOAD_SECONDS = 1
 LOST_PERCENT = 7
 CAPTURE_TRIES = 3
-INSIDE = "--inside"
 # A wildcard socket is asked at another address than the first, where answers can leave from it.
 HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
 
@@ -43,16 +42,6 @@ REFUSALS = (
     ("www.example.test +cookie", [r"COOKIE: [0-9a-f]{48} \(good\)", "EDNS: version: 0"]),
     ("www.example.test +dnssec +cdflag", [r"flags: qr rd ra cd;", r"flags: do; udp: 1232"]),
 )
-
-
-def find(program):
-    """Where a program is; those of servers are often not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
-def need(program, package):
-    return unittest.skipIf(find(program) is None,
-                           f"{program} is missing: install the package {package}")
 
 
 def ask(program, host, port, *words):
@@ -256,29 +245,14 @@ class Load(Base):
 
     def capture(self, file, *ports):
         """Asks, and captures what goes over the wire meanwhile."""
-        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
-                   "udp", "port", str(ports[0]), "or", "udp", "port", str(ports[1])]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            line = capture.stderr.readline()
-            while line and "listening on" not in line:
-                if "permission" in line.lower():
-                    capture.kill()
-                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
-                line = capture.stderr.readline()
+        with peers.capturing(self, file, "udp", "port", ports[0], "or", "udp", "port", ports[1]):
             for words, _ in (*QUESTIONS, *REFUSALS):
                 dig("127.0.0.1", ports[1], *words.split(), "+ignore")
                 dig("127.0.0.1", ports[1], *words.split(), "+nobadcookie", "+ignore")
-            capture.send_signal(signal.SIGINT)
-            capture.wait(timeout=programs.RUN_SECONDS_MAX)
 
     def read(self, file, *arguments):
         """The packets of a capture that a display filter finds, one line each."""
-        ports = [word for port in arguments[:-1] for word in ("-d", f"udp.port=={port},dns")]
-        done = subprocess.run(["tshark", "-r", file, *ports, "-Y", arguments[-1]],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=programs.RUN_SECONDS_MAX, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.splitlines()
+        return peers.read_capture(self, file, "dns", arguments[:-1], "-Y", arguments[-1])
 
 
 class Lossy(Base):
@@ -317,26 +291,8 @@ class Network(unittest.TestCase):
     @need("nft", "nftables")
     @need("unshare", "util-linux")
     def test_over_a_path_that_loses(self):
-        """Runs this file once more in a network namespace where every so many are dropped."""
-        script = ('ip link set lo up && nft add table inet t && '
-                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                  f'{LOST_PERCENT} counter drop && exec "$@"')
-        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-        probe = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
-        if probe.returncode != 0:
-            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
-        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
-                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
-        print(done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Lossy")
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv = [sys.argv[0], "Lossy"]
-    else:
-        del Lossy
-    programs.main()
+    peers.main("Lossy")

@@ -6,12 +6,13 @@ Debian packages: bind9-dnsutils (dig), knot-dnsutils (kdig), dnsperf, tcpdump, t
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import unittest
 
 import dnskit
+import peers
+from peers import need
 import programs
 
 LOAD_SECONDS = 2
@@ -19,11 +20,6 @@ CAPTURE_TRIES = 3
 LOAD_NAMES = ("example.test SOA", "www.example.test A", "web.example.test AAAA",
               "example.test MX", "x.wild.example.test A", "nope.example.test A",
               "child.example.test A", "big.example.test TXT", "loop.example.test A")
-
-
-def need(program, package):
-    return unittest.skipIf(shutil.which(program) is None,
-                           f"{program} is missing: install the package {package}")
 
 
 def ask(program, server, *words, host="127.0.0.1"):
@@ -192,31 +188,17 @@ class Load(unittest.TestCase):
 
     def capture(self, file, server):
         """Asks a range of questions, and captures what goes over the wire meanwhile."""
-        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
-                   "udp", "port", str(server.port)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            line = capture.stderr.readline()
-            while line and "listening on" not in line:
-                if "permission" in line.lower():
-                    capture.kill()
-                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
-                line = capture.stderr.readline()
+        with peers.capturing(self, file, "udp", "port", server.port):
             for question in LOAD_NAMES:
                 for size in ("", "--json"):
                     dnskit.run_dnsq(f"@127.0.0.1:{server.port}", *question.split(), *size.split())
                 if shutil.which("dig"):
                     for words in ("+noedns +ignore", "+edns=9 +noednsneg", "+opcode=5"):
                         ask("dig", server, *question.split(), *words.split())
-            capture.send_signal(signal.SIGINT)
-            capture.wait(timeout=programs.RUN_SECONDS_MAX)
 
     def read_capture(self, file, server, wanted):
         """The packets of a capture that a display filter finds, one line each."""
-        done = subprocess.run(["tshark", "-r", file, "-d", f"udp.port=={server.port},dns",
-                               "-Y", wanted], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=programs.RUN_SECONDS_MAX, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.splitlines()
+        return peers.read_capture(self, file, "dns", [server.port], "-Y", wanted)
 
 
 if __name__ == "__main__":

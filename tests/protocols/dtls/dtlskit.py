@@ -41,16 +41,10 @@ def path(place, name):
 
 def start_server(place, *arguments, listen="127.0.0.1:0"):
     """An echo server with certificate and key that listens; its port is in `port`."""
-    server = programs.Program(
+    return programs.start_listening(
         "dtls_echo", "--listen", listen, "--cert", path(place, "server.pem"), "--key",
         path(place, "server.key"), "--psk", KEY, "--identity", IDENTITY, "--stats", 0, "--log",
         *arguments)
-    try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        server.__exit__()
-        raise
-    return server
 
 
 def ask(place, port, *arguments, host="127.0.0.1", trust=True):

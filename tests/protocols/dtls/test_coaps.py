@@ -7,15 +7,11 @@ import tempfile
 import unittest
 
 import dtlskit
+from peers import need
 import programs
 
 KEY, KEY_HEX, IDENTITY = "secret key", b"secret key".hex(), "device"
 CLOCK = r"\d\d:\d\d:\d\d"
-
-
-def need(program):
-    return unittest.skipIf(shutil.which(program) is None,
-                           f"{program} is missing: install the package libcoap3-bin")
 
 
 @unittest.skipUnless(dtlskit.HAS_PROGRAM, "built without OpenSSL: there is no coaps")
@@ -29,15 +25,9 @@ class Coaps(unittest.TestCase):
         dtlskit.make_certificates(cls.place)
 
     def start(self, *words):
-        server = programs.Program("coapd", "--listen", "127.0.0.1:0", "--dtls-listen",
-                                  "127.0.0.1:0", "--dtls-psk", KEY_HEX, "--dtls-identity",
-                                  IDENTITY, *words)
-        try:
-            server.port = int(server.wait_for("err", r":(\d+) \(\w+, coaps\)").group(1))
-        except BaseException:
-            server.__exit__()
-            raise
-        return server
+        return programs.start_listening("coapd", "--listen", "127.0.0.1:0", "--dtls-listen",
+                                        "127.0.0.1:0", "--dtls-psk", KEY_HEX, "--dtls-identity",
+                                        IDENTITY, *words, says=r":(\d+) \(\w+, coaps\)")
 
     def ask(self, port, name, *words):
         return programs.run("coap", "get", f"coaps://127.0.0.1:{port}/{name}", *words)
@@ -78,11 +68,11 @@ class Coaps(unittest.TestCase):
                 self.assertRegex(done.stdout, expected, done.stderr)
             self.assertEqual(server.stop(), 0)
 
-    @need("coap-client-openssl")
+    @need("coap-client-openssl", "libcoap3-bin")
     def test_libcoap_client_over_openssl(self):
         self.check_client("openssl")
 
-    @need("coap-client-gnutls")
+    @need("coap-client-gnutls", "libcoap3-bin")
     def test_libcoap_client_over_gnutls(self):
         self.check_client("gnutls")
 
@@ -95,11 +85,11 @@ class Coaps(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertRegex(done.stdout, CLOCK)
 
-    @need("coap-server-openssl")
+    @need("coap-server-openssl", "libcoap3-bin")
     def test_libcoap_server_over_openssl(self):
         self.check_server("openssl")
 
-    @need("coap-server-gnutls")
+    @need("coap-server-gnutls", "libcoap3-bin")
     def test_libcoap_server_over_gnutls(self):
         self.check_server("gnutls")
 

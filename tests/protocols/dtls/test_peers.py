@@ -4,38 +4,19 @@ seen by one that reads what is on the wire.
 
 Debian packages: openssl, gnutls-bin; nftables, tcpdump, tshark.
 """
-import os
 import re
-import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import dtlskit
+import peers
+from peers import find, need, run_words
 import programs
 
 LOST_PERCENT = 7
-NAMED_HOST = "127.0.0.9"  # who else sends to it?
-INSIDE = "--inside"
+NAMED_HOST = programs.OWN_HOST
 SHORT_PATH = "500"
-
-
-def find(program):
-    """Where a program is; some are not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
-def need(program, package):
-    return unittest.skipIf(find(program) is None,
-                           f"{program} is missing: install the package {package}")
-
-
-def run_words(words, place, **options):
-    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=programs.RUN_SECONDS_MAX, **options)
 
 
 @unittest.skipUnless(dtlskit.HAS_PROGRAM, "dtls_echo is missing: built without OpenSSL")
@@ -216,21 +197,7 @@ class Network(Base):
     @need("nft", "nftables")
     @need("unshare", "util-linux")
     def test_over_a_path_that_loses(self):
-        """Runs this file once more in a network namespace where every so many are dropped."""
-        script = ('ip link set lo up && nft add table inet t && '
-                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                  f'{LOST_PERCENT} counter drop && exec "$@"')
-        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-        probe = run_words([*words, "true"], self.place)
-        if probe.returncode != 0:
-            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
-        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
-                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
-        print(done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Lossy")
 
     @need("tshark", "tshark")
     @need("tcpdump", "tcpdump")
@@ -246,40 +213,25 @@ class Network(Base):
 
     def capture(self, file, server):
         """Has associations of each kind, and captures what goes over the wire meanwhile."""
-        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
-                   "host", NAMED_HOST]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            line = capture.stderr.readline()
-            while line and "listening on" not in line:
-                if "permission" in line.lower():
-                    capture.kill()
-                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
-                line = capture.stderr.readline()
+        with peers.capturing(self, file, "host", NAMED_HOST):
             session = ("--session", self.file("captured"))
             for words in (("--mtu", 300, "--size", 200), session, session, ("--host", "x.test")):
                 dtlskit.ask(self.place, server.port, *words, host=NAMED_HOST)
             dtlskit.ask(self.place, server.port, "--psk", dtlskit.KEY, "--identity",
                         dtlskit.IDENTITY, host=NAMED_HOST, trust=False)
             self.assertEqual(server.stop(), 0)
-            capture.send_signal(signal.SIGINT)
-            capture.wait(timeout=programs.RUN_SECONDS_MAX)
 
     def read_capture(self, file, server):
         """What stands in the fields of a capture's packets, by the field's name."""
         names = ("_ws.malformed", "_ws.col.Protocol", "dtls.handshake.type",
                  "dtls.record.content_type")
-        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},dtls", "-T",
-                          "fields", "-E", "separator=;", *(word for name in names
-                                                           for word in ("-e", name))], self.place)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        columns = zip(*(line.split(";") for line in done.stdout.splitlines()))
+        lines = peers.read_capture(self, file, "dtls", [server.port], "-T", "fields", "-E",
+                                   "separator=;", *(word for name in names
+                                                    for word in ("-e", name)))
+        columns = zip(*(line.split(";") for line in lines))
         return {name: {word for cell in column for word in cell.split(",") if word}
                 for name, column in zip(names, columns)}
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv = [sys.argv[0], "Lossy"]
-    else:
-        del Lossy
-    programs.main()
+    peers.main("Lossy")

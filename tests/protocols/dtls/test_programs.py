@@ -9,14 +9,8 @@ import programs
 
 def start_impair(port, *arguments):
     """A bad network before that port; its own is in `port`."""
-    middle = programs.Program("impair", "--listen", "127.0.0.1:0", "--to", f"127.0.0.1:{port}",
-                              *arguments)
-    try:
-        middle.port = int(middle.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        middle.__exit__()
-        raise
-    return middle
+    return programs.start_listening("impair", "--listen", "127.0.0.1:0", "--to",
+                                    f"127.0.0.1:{port}", *arguments)
 
 
 @unittest.skipUnless(dtlskit.HAS_PROGRAM, "dtls_echo is missing: built without OpenSSL")

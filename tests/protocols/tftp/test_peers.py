@@ -7,14 +7,14 @@ beside it: it may be unpacked, and be in the PATH; nftables, tcpdump, tshark.
 """
 import concurrent.futures
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import tftpkit
+import peers
+from peers import find, need, run_words
 import programs
 
 BYTES = 300000
@@ -24,23 +24,6 @@ LOST_PERCENT = 7
 LOST_TRIES = 3  # some give up early themselves
 # A wildcard socket is asked at another address than the first, where answers can leave from it.
 HOST = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
-INSIDE = "--inside"
-
-
-def find(program):
-    """Where a program is; those of servers are often not in the PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
-def need(program, package):
-    return unittest.skipIf(find(program) is None,
-                           f"{program} is missing: install the package {package}")
-
-
-def run_words(words, place, **options):
-    return subprocess.run([find(words[0]), *map(str, words[1:])], cwd=place, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=programs.RUN_SECONDS_MAX, **options)
 
 
 def commands(program, host, port, verb, ascii_mode=False):
@@ -264,21 +247,7 @@ class Network(Base):
     @need("nft", "nftables")
     @need("unshare", "util-linux")
     def test_over_a_path_that_loses(self):
-        """Runs this file once more in a network namespace where every so many are dropped."""
-        script = ('ip link set lo up && nft add table inet t && '
-                  'nft "add chain inet t in { type filter hook input priority 0; }" && '
-                  f'nft add rule inet t in meta l4proto udp numgen random mod 100 "<" '
-                  f'{LOST_PERCENT} counter drop && exec "$@"')
-        words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-        probe = run_words([*words, "true"], self.here)
-        if probe.returncode != 0:
-            self.skipTest(f"no network namespace with nft: {probe.stderr.strip()[:200]}")
-        done = subprocess.run([*words, sys.executable, "-B", __file__, INSIDE],
-                              env={**os.environ, "KIRIM_GSO": "0", "KIRIM_GRO": "0"},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=4 * programs.RUN_SECONDS_MAX, check=False)
-        print(done.stdout)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Lossy")
 
     @programs.unless_wine("a socket bound to one address has every one, and answers from one")
     @need("tshark", "tshark")
@@ -296,36 +265,19 @@ class Network(Base):
 
     def capture(self, file, server):
         """Has transfers of each kind, and captures what goes over the wire meanwhile."""
-        command = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", file,
-                   "host", programs.OWN_HOST]
         tftpkit.make_file(os.path.join(self.root, "f"), 20000)
         tftpkit.make_file(os.path.join(self.here, "got"), 20000)
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
-            line = capture.stderr.readline()
-            while line and "listening on" not in line:
-                if "permission" in line.lower():
-                    capture.kill()
-                    self.skipTest("tcpdump may not capture here: it needs CAP_NET_RAW")
-                line = capture.stderr.readline()
+        with peers.capturing(self, file, "host", programs.OWN_HOST):
             for verb in ("get", "put"):
                 for options in ((), ("--no-options",), ("--netascii",), ("--timeout", 2)):
                     for name in ("f", "../f"):
                         tftpkit.run_tftp(verb, programs.OWN_HOST, server.port, name, "--local",
                                          os.path.join(self.here, "got"), *options)
-            capture.send_signal(signal.SIGINT)
-            capture.wait(timeout=programs.RUN_SECONDS_MAX)
 
     def read_capture(self, file, server, wanted):
         """The packets of a capture that a display filter finds, one line each."""
-        done = run_words(["tshark", "-r", file, "-d", f"udp.port=={server.port},tftp", "-Y",
-                          wanted], self.here)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.splitlines()
+        return peers.read_capture(self, file, "tftp", [server.port], "-Y", wanted)
 
 
 if __name__ == "__main__":
-    if INSIDE in sys.argv:
-        sys.argv = [sys.argv[0], "Lossy"]
-    else:
-        del Lossy
-    programs.main()
+    peers.main("Lossy")

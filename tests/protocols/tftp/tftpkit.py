@@ -15,14 +15,8 @@ RRQ, WRQ, DATA, ACK, ERROR, OACK = range(1, 7)
 
 def start_tftpd(root, *arguments, listen="127.0.0.1:0", prefix=()):
     """A TFTP server that listens; its port is in `port`. `prefix` is what starts it."""
-    words = [*prefix, programs.path_of("tftpd"), "--root", root, "--listen", listen, *arguments]
-    server = programs.Program(*words)
-    try:
-        server.port = int(server.wait_for("err", r"listening on \S+:(\d+) ").group(1))
-    except BaseException:
-        server.__exit__()
-        raise
-    return server
+    return programs.start_listening(*prefix, programs.path_of("tftpd"), "--root", root, "--listen",
+                                    listen, *arguments)
 
 
 def run_tftp(verb, host, port, name, *arguments, env=None):
