@@ -42,7 +42,7 @@ function(kirim_add_suite name)
     target_include_directories(${target} PRIVATE
         "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/reactors")
     target_link_libraries(${target} PRIVATE
-        ${arg_LIBS} kirim_internals kirim_testable kirim_check)
+        ${arg_LIBS} kirim_internals kirim_testable kirim_claims)
     set_property(GLOBAL APPEND PROPERTY KIRIM_SUITES ${target})
     if("threads" IN_LIST arg_LABELS)
         add_dependencies(threads_suites ${target})

@@ -93,7 +93,7 @@ static void failing_memory_is_reported(struct ks *t)
         struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
         t->memory.calls = 0;
         t->memory.fail_at = n;
-        t->memory.is_failing_once = true;
+        t->memory.is_lasting = false;
         kirim_err err = ks_try_open(t, &options);
         is_failing = err != KIRIM_OK;
         if (err == KIRIM_OK) {

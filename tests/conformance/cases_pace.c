@@ -564,12 +564,12 @@ static void moving_never_fails(struct ks *t)
 static void post_without_memory(struct ks_timer *timer)
 {
     const struct pace *p = timer->ctx;
-    struct ks_memory *memory = &p->t->memory;
+    struct kit_memory *memory = &p->t->memory;
     struct ks_op *o = ks_op(p->t, 0);
     const uint64_t at_ns = kirim_loop_now(p->t->loop) + KS_MILLISECOND_NS;
     kirim_err err = KIRIM_ENOMEM;
     int refusals = 0;
-    memory->is_failing_once = true;
+    memory->is_lasting = false;
     while (err != KIRIM_PENDING) {
         memory->fail_at = memory->calls + 1 + (refusals > 0);
         err = post(p, 0, at_ns, 0, o);

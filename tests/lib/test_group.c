@@ -299,7 +299,7 @@ START_TEST(opening_without_memory_fails)
     struct ks_node *n = NULL;
     const size_t blocks = x->t.memory.blocks;
     x->t.memory.fail_at = x->t.memory.calls + 1;
-    x->t.memory.is_failing_once = true;
+    x->t.memory.is_lasting = false;
     KS_ERR(KIRIM_ENOMEM, ks_node_try(&x->t, &options, &n));
     KS_EQ(blocks, x->t.memory.blocks);
     x->t.memory.fail_at = 0;

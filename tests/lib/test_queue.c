@@ -80,16 +80,16 @@ END_TEST
 START_TEST(a_ring_that_cannot_grow_stays_as_it_was)
 {
     struct model *m = model_new();
-    m->c->is_refusing = true;
+    counted_refuse(m->c, true);
     ck_assert(!push(m));
     ck_assert_uint_eq(m->q.capacity, 0);
-    m->c->is_refusing = false;
+    counted_refuse(m->c, false);
     push_many(m, 16);
-    m->c->is_refusing = true;
+    counted_refuse(m->c, true);
     ck_assert(!push(m));
     ck_assert_uint_eq(ki_queue_count(&m->q), 16);
     check_numbers(&m->q);
-    m->c->is_refusing = false;
+    counted_refuse(m->c, false);
     ck_assert(push(m));
     check_numbers(&m->q);
     model_free(m);

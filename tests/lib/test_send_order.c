@@ -391,9 +391,9 @@ static void play(struct life *l)
 static void act(struct life *l)
 {
     struct kirim_endpoint *ep = l->x->n->ep;
-    struct ks_memory *m = &l->x->t.memory;
+    struct kit_memory *m = &l->x->t.memory;
     m->fail_at = below(l, 50) == 0 ? m->calls + 1 : 0;
-    m->is_failing_once = true;
+    m->is_lasting = false;
     switch (below(l, 12)) {
     case 0:
     case 1:

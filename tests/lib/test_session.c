@@ -470,7 +470,7 @@ START_TEST(no_allocation_that_fails_costs_more_than_a_datagram)
         k->handler.admit = NULL;
         script_open(k->s);
         k->t.memory.fail_at = k->t.memory.calls + fail_at;
-        k->t.memory.is_failing_once = true;
+        k->t.memory.is_lasting = false;
         if (kirim_sessions_open(k->t.loop, &k->options, &k->set) != KIRIM_OK) {
             KS_CHECK(k->set == NULL);
             ks_close(&k->t);

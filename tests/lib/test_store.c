@@ -108,10 +108,10 @@ START_TEST(pieces_keep_their_bytes_until_they_are_given_back)
         const uint64_t fill = (step / 512) % 3 == 0 ? 70 : 45;
         if (m->count == 0 || (m->count < PIECES_MAX && test_random_below(&r, 100) < fill)) {
             const size_t bytes = (size_t)test_random_magnitude(&r, step % 64 == 0 ? SIZE_BITS : 9);
-            m->c->is_refusing = test_random_below(&r, 100) == 0;
+            counted_refuse(m->c, test_random_below(&r, 100) == 0);
             const bool is_taken = take(m, bytes);
-            ck_assert(is_taken || m->c->is_refusing);
-            m->c->is_refusing = false;
+            ck_assert(is_taken || m->c->memory.fail_at != 0);
+            counted_refuse(m->c, false);
             if (is_taken && test_random_below(&r, 8) == 0) {
                 undo(m);
             }
@@ -141,7 +141,7 @@ START_TEST(a_store_that_empties_every_turn_works_in_one_block)
             release(m, m->count);
         }
     }
-    ck_assert_uint_eq(m->c->call_count, 1);
+    ck_assert_uint_eq(m->c->memory.calls, 1);
     model_free(m);
 }
 END_TEST
@@ -152,15 +152,15 @@ START_TEST(a_store_that_never_empties_stops_asking_for_memory)
     for (int i = 0; i < 200; i++) {
         ck_assert(take(m, 1000));
     }
-    size_t call_count = 0;
+    uint64_t call_count = 0;
     for (int i = 0; i < 20000; i++) {
         ck_assert(take(m, 1000));
         release(m, 1);
-        call_count = i == 10000 ? m->c->call_count : call_count;
+        call_count = i == 10000 ? m->c->memory.calls : call_count;
     }
-    ck_assert_uint_eq(m->c->call_count, call_count);
+    ck_assert_uint_eq(m->c->memory.calls, call_count);
     release_all(m);
-    ck_assert_uint_le(m->c->block_count, 2); /* the tail, and a spare one */
+    ck_assert_uint_le(m->c->memory.blocks, 2); /* the tail, and a spare one */
     model_free(m);
 }
 END_TEST
@@ -191,7 +191,7 @@ START_TEST(undo_gives_the_newest_piece_back)
     undo(m);
     ck_assert(take(m, 3000));
     release_all(m);
-    ck_assert_uint_eq(m->c->call_count, 2);
+    ck_assert_uint_eq(m->c->memory.calls, 2);
     model_free(m);
 }
 END_TEST
@@ -227,15 +227,15 @@ END_TEST
 START_TEST(without_memory_nothing_changes)
 {
     struct model *m = model_new();
-    m->c->is_refusing = true;
+    counted_refuse(m->c, true);
     ck_assert(!take(m, 8));
-    m->c->is_refusing = false;
+    counted_refuse(m->c, false);
     ck_assert(take(m, 4000));
-    m->c->is_refusing = true;
+    counted_refuse(m->c, true);
     ck_assert(!take(m, 4000));
     ck_assert(take(m, 96)); /* what is left of the block */
     release(m, 1);
-    m->c->is_refusing = false;
+    counted_refuse(m->c, false);
     ck_assert(take(m, 4000));
     release_all(m);
     model_free(m);
@@ -251,7 +251,7 @@ START_TEST(all_pieces_can_be_given_back_at_once)
     }
     release(m, 7);
     release_all(m);
-    ck_assert_uint_le(m->c->block_count, 2);
+    ck_assert_uint_le(m->c->memory.blocks, 2);
     ck_assert(take(m, 1000));
     release(m, 1);
     model_free(m);

@@ -8,26 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    struct kit_memory *m = user;
-    (void)old_bytes;
-    if (new_bytes == 0) {
-        m->blocks -= old != NULL;
-        free(old);
-        return NULL;
-    }
-    m->calls++;
-    if (m->calls == m->fail_at) {
-        return NULL;
-    }
-    void *block = realloc(old, new_bytes);
-    m->blocks += old == NULL && block != NULL;
-    return block;
-}
-
 /* ---- worlds ---------------------------------------------------------------------------------- */
 
 void kit_open(struct kit *k, uint64_t seed)
@@ -377,23 +357,4 @@ void kit_message_post_in_thread(struct kit_message *m)
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, kit_message_post, m), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
-}
-
-/* ---- running suites -------------------------------------------------------------------------- */
-
-int kit_main(const char *name, const struct kit_claim *claims)
-{
-    Suite *const suite = suite_create(name);
-    TCase *const tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 60);
-    for (size_t i = 0; claims[i].test != NULL; i++) {
-        const int count = claims[i].count != 0 ? claims[i].count : 1;
-        tcase_add_loop_test(tcase, claims[i].test, 0, count);
-    }
-    suite_add_tcase(suite, tcase);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed_count = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -13,18 +13,14 @@
 #include <kirim/kirim.h>
 #include <kirim/sim.h>
 
+#include "support/claims.h"
+#include "support/memory.h"
+
 #define US     UINT64_C(1000)
 #define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
 enum { KIT_HOST_MAX = 8, KIT_END_MAX = 32, KIT_TEXT_BYTES = 16 };
-
-/* Counts blocks; the call number `fail_at`, counted from 1, is refused. */
-struct kit_memory {
-    size_t blocks;
-    uint64_t calls;
-    uint64_t fail_at;
-};
 
 struct kit;
 
@@ -72,9 +68,6 @@ struct kit {
 
 void kit_open(struct kit *k, uint64_t seed);
 void kit_close(struct kit *k);
-
-/* The counting allocator as options of a world or a loop take it. */
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
 /* Adds a host with up to two addresses (NULL: none) and opens its loop. */
 struct kit_host *kit_host(struct kit *k, const char *name, const char *addr, const char *second);
@@ -164,13 +157,10 @@ void kit_message_post_in_thread(struct kit_message *m);
 
 /* ---- running suites -------------------------------------------------------------------------- */
 
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 60);
+}
 
 #endif

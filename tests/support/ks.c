@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the fixture: opening, turning, closing, its memory, and the verdicts. See ks.h.
+ * The loop of the fixture: opening, turning, closing, and the verdicts. See ks.h.
  */
 #include "ks.h"
 
@@ -43,63 +43,6 @@ void ks_check_trace(const struct ks *t, const char *wanted, const char *file, in
     }
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-/* In front of each block; as long as the strictest alignment. */
-struct block {
-    _Alignas(max_align_t) size_t bytes;
-    size_t magic;
-};
-
-enum { BLOCK_MAGIC = 0x6b736d65 };
-
-static void *take_block(struct ks_memory *m, size_t bytes)
-{
-    m->calls++;
-    const bool is_refused =
-        m->fail_at != 0 && (m->is_failing_once ? m->calls == m->fail_at : m->calls >= m->fail_at);
-    struct block *b = is_refused ? NULL : malloc(sizeof *b + bytes);
-    if (b == NULL) {
-        return NULL;
-    }
-    b->bytes = bytes;
-    b->magic = BLOCK_MAGIC;
-    memset(b + 1, 0xa5, bytes < 4096 ? bytes : 4096);
-    m->blocks++;
-    m->bytes += bytes;
-    return b + 1;
-}
-
-static void give_back(struct ks_memory *m, void *old, size_t old_bytes)
-{
-    struct block *b = (struct block *)old - 1;
-    if (b->magic != BLOCK_MAGIC || b->bytes != old_bytes) {
-        KS_FAIL("gave back %zu bytes of a block of %zu", old_bytes, b->bytes);
-    }
-    memset(old, 0xdd, old_bytes < 4096 ? old_bytes : 4096);
-    b->magic = 0;
-    m->blocks--;
-    m->bytes -= old_bytes;
-    free(b);
-}
-
-static void *allocate(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    struct ks_memory *m = user;
-    if (new_bytes == 0) {
-        if (old != NULL) {
-            give_back(m, old, old_bytes);
-        }
-        return NULL;
-    }
-    void *block = take_block(m, new_bytes);
-    if (block != NULL && old != NULL) {
-        memcpy(block, old, old_bytes < new_bytes ? old_bytes : new_bytes);
-        give_back(m, old, old_bytes);
-    }
-    return block;
-}
-
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 void ks_init(struct ks *t, const char *reactor, int family)
@@ -107,6 +50,7 @@ void ks_init(struct ks *t, const char *reactor, int family)
     memset(t, 0, sizeof *t);
     t->reactor = reactor;
     t->family = family;
+    t->memory.is_lasting = true;
     t->patience_ns = 10ULL * KS_SECOND_NS;
 }
 
@@ -115,7 +59,7 @@ kirim_err ks_try_open(struct ks *t, struct kirim_loop_options *options)
     if (options->reactor == NULL && options->reactor_ops == NULL) {
         options->reactor = t->reactor;
     }
-    options->alloc = allocate;
+    options->alloc = kit_alloc;
     options->alloc_user = &t->memory;
     const kirim_err err = kirim_loop_open(options, &t->loop);
     if (err == KIRIM_OK) {

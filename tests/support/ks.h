@@ -16,6 +16,8 @@
 #include <check.h>
 #include <kirim/kirim.h>
 
+#include "memory.h"
+
 #define KS_SECOND_NS      1000000000U
 #define KS_MILLISECOND_NS 1000000U
 
@@ -34,15 +36,6 @@ struct ks_timer;
 struct ks_post;
 struct ks_spy;
 
-/* The loop's memory, counted; what is given is filled, what is taken back is overwritten. */
-struct ks_memory {
-    size_t blocks;    /* given and not taken back */
-    size_t bytes;     /* in them */
-    uint64_t calls;   /* for a new or a larger block, refused ones included */
-    uint64_t fail_at; /* the call that is refused, counted from 1, and all after it; 0: none */
-    bool is_failing_once;
-};
-
 /* A loop under observation. */
 struct ks {
     const char *reactor;
@@ -53,7 +46,7 @@ struct ks {
     struct kirim_loop *loop;
     uint32_t caps;
     struct ks_spy *spy; /* NULL: the reactor is the real one */
-    struct ks_memory memory;
+    struct kit_memory memory;
     unsigned depth; /* callbacks that are running */
     bool is_orphan; /* the loop's thread has ended: it can be closed only */
     bool is_turn;   /* inside a call that may call back */

@@ -6,32 +6,7 @@
 
 #include <stdio.h>
 
-enum { PPM = 1000000, CASE_SECONDS = 60 };
-
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    struct kit_memory *const m = user;
-    if (new_bytes == 0) {
-        if (old != NULL) {
-            m->blocks--;
-            m->bytes -= old_bytes;
-        }
-        free(old);
-        return NULL;
-    }
-    m->calls++;
-    if (m->fail_at != 0 && m->calls >= m->fail_at) {
-        return NULL;
-    }
-    void *const block = realloc(old, new_bytes);
-    ck_assert_ptr_nonnull(block);
-    m->blocks += old == NULL ? 1 : 0;
-    m->bytes += new_bytes - (old != NULL ? old_bytes : 0);
-    m->bytes_peak = m->bytes > m->bytes_peak ? m->bytes : m->bytes_peak;
-    return block;
-}
+enum { PPM = 1000000 };
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
@@ -411,22 +386,4 @@ void kit_set_links(struct kit_pair *p, const struct kit_link *link)
 {
     p->client.link = *link;
     p->server.link = *link;
-}
-
-/* ---- running --------------------------------------------------------------------------------- */
-
-int kit_main(const char *name, const struct kit_claim *claims)
-{
-    Suite *const suite = suite_create(name);
-    TCase *const tcase = tcase_create("claims");
-    tcase_set_timeout(tcase, CASE_SECONDS);
-    for (const struct kit_claim *claim = claims; claim->test != NULL; claim++) {
-        tcase_add_loop_test(tcase, claim->test, 0, claim->count > 0 ? claim->count : 1);
-    }
-    suite_add_tcase(suite, tcase);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed_count = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,8 +2,8 @@
  *
  * What the suites of the channel share: two ends over a network in memory with a clock of its own,
  * that loses, repeats, disorders, cuts off and marks what it carries; messages whose bytes follow
- * from their stream and number, and the ledger of what arrived; and the running of a suite. What
- * must hold of every packet is checked here. One thread.
+ * from their stream and number, and the ledger of what arrived. What must hold of every packet is
+ * checked here. One thread.
  */
 #ifndef CHANNEL_KIT_H
 #define CHANNEL_KIT_H
@@ -14,6 +14,8 @@
 
 #include "protocols/channel/gate.h"
 #include "protocols/channel/parts.h"
+#include "support/claims.h"
+#include "support/memory.h"
 #include "support/random.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -21,18 +23,6 @@
 #define SECOND          UINT64_C(1000000000)
 
 enum { KIT_STREAMS = 8, KIT_NUMBERS = 8192, KIT_ROOM = 65536, KIT_QUEUE = 8192 };
-
-/* Blocks given and not taken back, and the most bytes at any time. */
-struct kit_memory {
-    size_t blocks;
-    size_t bytes;
-    size_t bytes_peak;
-    size_t calls;
-    size_t fail_at; /* that call and all later ones get nothing; 0: none */
-};
-
-/* A kirim_alloc_fn; `user` is a struct kit_memory. */
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
 /* What one end has got and was told. */
 struct kit_ledger {
@@ -130,13 +120,10 @@ void kit_forge(struct kit_end *to, uint64_t number, const void *frames, size_t b
 /* Both directions alike. */
 void kit_set_links(struct kit_pair *p, const struct kit_link *link);
 
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 60);
+}
 
 #endif

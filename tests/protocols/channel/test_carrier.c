@@ -125,6 +125,7 @@ static struct pair *open_poor_pair(size_t call)
     ep.peer = addr_of("10.0.0.1:7");
     ck_assert_int_eq(kirim_channel_open(p->client, &oo, &channel), KIRIM_OK);
     p->memory[0].fail_at = p->memory[0].calls + call;
+    p->memory[0].is_lasting = true;
     ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + SECOND / 2), KIRIM_OK);
     p->memory[0].fail_at = 0;
     return p;

@@ -52,6 +52,7 @@ START_TEST(ranges_without_memory_stay_as_they_are)
     struct ki_channel_ranges r = { NULL, 0, 0 };
     uint64_t added = 0;
     memory.fail_at = 2;
+    memory.is_lasting = true;
     for (uint64_t n = 0; n < 4; n++) {
         ck_assert(ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added));
     }

@@ -4,26 +4,6 @@
  */
 #include "kit.h"
 
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    struct kit_memory *const m = user;
-    if (new_bytes == 0) {
-        m->blocks -= old != NULL ? 1 : 0;
-        m->bytes -= old != NULL ? old_bytes : 0;
-        free(old);
-        return NULL;
-    }
-    if (++m->calls == m->fail_at) {
-        return NULL;
-    }
-    void *const block = realloc(old, new_bytes);
-    ck_assert_ptr_nonnull(block);
-    m->blocks += old == NULL ? 1 : 0;
-    m->bytes += new_bytes - (old != NULL ? old_bytes : 0);
-    m->bytes_peak = m->bytes > m->bytes_peak ? m->bytes : m->bytes_peak;
-    return block;
-}
-
 static void *env_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
 {
     struct kit_side *const side = user;
@@ -225,20 +205,4 @@ void kit_converse(struct kit_side *a, struct kit_side *b, uint64_t until_ns, kit
             kirim_coap_peer_expire(&b->peer, b->now_ns);
         }
     }
-}
-
-int kit_main(const char *name, const struct kit_claim *claims)
-{
-    Suite *const suite = suite_create(name);
-    TCase *const tcase = tcase_create(name);
-    for (; claims->test != NULL; claims++) {
-        tcase_add_loop_test(tcase, claims->test, 0, claims->count > 0 ? claims->count : 1);
-    }
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -13,24 +13,14 @@
 
 #include "protocols/coap/client.h"
 #include "protocols/coap/server.h"
+#include "support/claims.h"
+#include "support/memory.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define MS              UINT64_C(1000000)
 #define SECOND          UINT64_C(1000000000)
 
 enum { KIT_QUEUE_MAX = 64, KIT_WIRE_MAX = 1500, KIT_OPTION_MAX = 12 };
-
-/* Blocks given and not taken back, and the most bytes at any time. */
-struct kit_memory {
-    size_t blocks;
-    size_t bytes;
-    size_t bytes_peak;
-    size_t calls;
-    size_t fail_at; /* this call fails; 0: none */
-};
-
-/* A kirim_alloc_fn; `user` is a struct kit_memory. */
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
 struct kit_wire {
     uint8_t data[KIT_WIRE_MAX];
@@ -105,13 +95,10 @@ typedef bool (*kit_drop_fn)(const struct kit_side *from, const struct kit_wire *
 void kit_converse(struct kit_side *a, struct kit_side *b, uint64_t until_ns, kit_drop_fn drop,
                   void *user);
 
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 60);
+}
 
 #endif

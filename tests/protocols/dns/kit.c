@@ -6,28 +6,6 @@
 
 #include <stdio.h>
 
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    struct kit_memory *const memory = user;
-    if (new_bytes == 0) {
-        memory->blocks -= old != NULL ? 1 : 0;
-        memory->bytes -= old != NULL ? old_bytes : 0;
-        free(old);
-        return NULL;
-    }
-    if (++memory->calls == memory->fail_at) {
-        return NULL;
-    }
-    uint8_t *const block = realloc(old, new_bytes);
-    ck_assert_ptr_nonnull(block);
-    if (old == NULL) {
-        memset(block, 0xa5, new_bytes);
-    }
-    memory->blocks += old == NULL ? 1 : 0;
-    memory->bytes += new_bytes - (old != NULL ? old_bytes : 0);
-    return block;
-}
-
 struct kirim_dns_name kit_name(const char *text)
 {
     struct kirim_dns_name root;
@@ -166,20 +144,4 @@ const char *kit_section(const struct kirim_dns_message *message, int section)
         add_line(text, sizeof text, &owner, &record);
     }
     return text;
-}
-
-int kit_main(const char *name, const struct kit_claim *claims)
-{
-    Suite *const suite = suite_create(name);
-    TCase *const tcase = tcase_create(name);
-    for (; claims->test != NULL; claims++) {
-        tcase_add_loop_test(tcase, claims->test, 0, claims->count > 0 ? claims->count : 1);
-    }
-    tcase_set_timeout(tcase, 30);
-    suite_add_tcase(suite, tcase);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the suites of the DNS protocol share: names and zones from text, questions and answers as
- * bytes, memory that is counted and can fail, and the running of a suite. One thread.
+ * bytes. One thread.
  */
 #ifndef DNS_KIT_H
 #define DNS_KIT_H
@@ -13,19 +13,10 @@
 #include "protocols/dns/message.h"
 #include "protocols/dns/server.h"
 #include "protocols/dns/zonefile.h"
+#include "support/claims.h"
+#include "support/memory.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Blocks given and not taken back; the call number `fail_at` for one, from 1, is refused. */
-struct kit_memory {
-    size_t blocks;
-    size_t bytes;
-    size_t calls;
-    size_t fail_at;
-};
-
-/* A kirim_alloc_fn; `user` is a struct kit_memory. */
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
 
 /* A name from its absolute text; the dot at the end may be left out. */
 struct kirim_dns_name kit_name(const char *text);
@@ -87,13 +78,10 @@ void kit_ask(struct kirim_dns_server *server, const struct kit_question *questio
  * is left out. The text is good until the next call. */
 const char *kit_section(const struct kirim_dns_message *message, int section);
 
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 30);
+}
 
 #endif

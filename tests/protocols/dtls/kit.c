@@ -495,19 +495,3 @@ struct kirim_dtls_info kit_info(struct kirim_layer *dtls)
     ck_assert_int_eq(kirim_dtls_read_info(dtls, &info), KIRIM_OK);
     return info;
 }
-
-int kit_main(const char *name, const struct kit_claim *claims)
-{
-    Suite *const suite = suite_create(name);
-    TCase *const tcase = tcase_create(name);
-    for (; claims->test != NULL; claims++) {
-        tcase_add_loop_test(tcase, claims->test, 0, claims->count > 0 ? claims->count : 1);
-    }
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

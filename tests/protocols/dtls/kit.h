@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "identity.h"
+#include "support/claims.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define MS              UINT64_C(1000000)
@@ -128,13 +129,10 @@ struct kirim_dtls_stats kit_client_stats(const struct kit_world *w);
 struct kirim_sessions_stats kit_set_stats(const struct kit_world *w);
 struct kirim_dtls_info kit_info(struct kirim_layer *dtls);
 
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 60);
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the suites of the TFTP protocol share: a storage in memory that counts, fails when told to
- * and fills up; bytes that differ from place to place; and the running of a suite. One thread.
+ * and fills up, and bytes that differ from place to place. One thread.
  */
 #ifndef TFTP_KIT_H
 #define TFTP_KIT_H
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "protocols/tftp/server.h"
+#include "support/claims.h"
+#include "support/memory.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define MS              UINT64_C(1000000)
@@ -55,25 +57,10 @@ bool kit_is_same(const struct kit_store *a, const char *a_name, const struct kit
 void kit_check_same(const struct kit_store *a, const char *a_name, const struct kit_store *b,
                     const char *b_name);
 
-/* Blocks given and not taken back, and the most bytes at any time. */
-struct kit_memory {
-    size_t blocks;
-    size_t bytes;
-    size_t bytes_peak;
-    size_t calls;
-    size_t fail_at;
-};
-
-/* A kirim_alloc_fn; `user` is a struct kit_memory. */
-void *kit_alloc(void *user, void *old, size_t old_bytes, size_t new_bytes);
-
-/* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
-struct kit_claim {
-    const TTest *test;
-    int count;
-};
-
-/* Runs the claims of one suite, up to one without a test; returns what main() returns. */
-int kit_main(const char *name, const struct kit_claim *claims);
+/* Runs the claims of one suite; returns what main() returns. */
+static inline int kit_main(const char *name, const struct kit_claim *claims)
+{
+    return claims_run(name, claims, 600);
+}
 
 #endif
