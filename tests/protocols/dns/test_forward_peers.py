@@ -273,7 +273,7 @@ class Lossy(Base):
         clients = [program for name, program in (("dig", patient_dig), ("kdig", patient_kdig))
                    if find(name)]
         with dnskit.start_dnsd("--cookies", "require") as server, \
-                dnskit.start_dnsfwd("--timeout-ms", 100, "--retries", 6, listen="0.0.0.0:0",
+                dnskit.start_dnsfwd("--retries", 6, listen="0.0.0.0:0", timeout_ms=100,
                                     upstream=[server.port]) as forwarder:
             for program in clients:
                 self.check_all(forwarder.port, program)
