@@ -4,7 +4,9 @@
  * random among them. The datagrams are put in where the endpoint would hand them over, so that
  * nothing of the system is measured.
  *
- *     bench_sessions [SESSIONS [DATAGRAMS]]     default: 1000000 sessions, 4000000 datagrams
+ *     bench-sessions [SESSIONS [DATAGRAMS]]     default: 1000000 sessions, 4000000 datagrams
+ *
+ * Goals: less than 1024 bytes, which the exit status tells, and less than 150 ns at a million.
  */
 #include "session.h"
 
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SESSIONS_DEFAULT = 1000000, DATAGRAMS_DEFAULT = 4000000 };
+enum { SESSIONS_DEFAULT = 1000000, DATAGRAMS_DEFAULT = 4000000, BYTES_MAX = 1024 };
 
 static size_t held_bytes;
 
@@ -99,12 +101,14 @@ static int measure(struct kirim_loop *loop, uint64_t sessions, uint64_t datagram
     const size_t before = held_bytes;
     const uint64_t rounded = (sessions + KI_BATCH_MAX - 1) / KI_BATCH_MAX * KI_BATCH_MAX;
     const double opening_ns = run(set, sessions, rounded, OF_ALL_IN_TURN);
-    printf("%" PRIu64 " sessions: %.0f bytes each, opened in %.0f ns each\n", sessions,
-           (double)(held_bytes - before) / (double)sessions, (double)opening_ns / (double)rounded);
+    const double bytes = (double)(held_bytes - before) / (double)sessions;
+    printf("%" PRIu64 " sessions: %.0f bytes each, opened in %.0f ns each\n", sessions, bytes,
+           opening_ns / (double)rounded);
     const double fill_ns = run(set, sessions, datagrams, FILL_ONLY);
     const double spent_ns = run(set, sessions, datagrams, OF_RANDOM_ONES) - fill_ns;
     printf("a datagram of a random one of them: %.0f ns\n", spent_ns / (double)datagrams);
-    return heard_count >= rounded + datagrams && set->stats.count == sessions ? 0 : 1;
+    const bool is_whole = heard_count >= rounded + datagrams && set->stats.count == sessions;
+    return is_whole && bytes < BYTES_MAX ? 0 : 1;
 }
 
 int main(int argc, char **argv)
