@@ -8,6 +8,9 @@
 #     runs it. Labels: `long` is left out of an ordinary run, `threads` is run under TSan as well;
 #     the target `threads_suites` builds those.
 
+# kirim_add_storms(NAME)
+#     The test NAME_long: the program of the suite NAME with a thousand seeds (kirim/trial.h).
+
 function(kirim_add_program name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
     add_executable(${name} ${arg_SOURCES})
@@ -51,4 +54,11 @@ function(kirim_add_suite name)
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}")
     kirim_set_test_environment(${name})
+endfunction()
+
+function(kirim_add_storms name)
+    add_test(NAME ${name}_long COMMAND test_${name})
+    set_tests_properties(${name}_long PROPERTIES
+        TIMEOUT 900 LABELS long ENVIRONMENT KIRIM_SEEDS=1000)
+    kirim_set_test_environment(${name}_long)
 endfunction()

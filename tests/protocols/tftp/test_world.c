@@ -5,7 +5,7 @@
  * and a seed gives one run.
  *
  *     test_protocols_tftp_world                    seeds 1 .. 50
- *     test_protocols_tftp_world 1000               seeds 1 .. 1000
+ *     KIRIM_SEEDS=1000 test_protocols_tftp_world   seeds 1 .. 1000
  *     KIRIM_SEED=731 test_protocols_tftp_world     seed 731 alone
  *
  * A storm that fails has a line that says how to run it again (kirim/trial.h).
@@ -16,9 +16,7 @@
 
 #include <kirim/trial.h>
 
-enum { SEED_COUNT = 50, STORM_CLIENTS = 6, STORM_SECONDS = 3600, MEMORY_BYTES_MAX = 4 << 20 };
-
-static uint64_t seed_count = SEED_COUNT;
+enum { STORM_CLIENTS = 6, STORM_SECONDS = 3600, MEMORY_BYTES_MAX = 4 << 20, MTU = 1460 };
 
 /* Text with many ends of lines. */
 static void put_text(struct kit_store *store, const char *name, size_t bytes)
@@ -30,16 +28,18 @@ static void put_text(struct kit_store *store, const char *name, size_t bytes)
     }
 }
 
-static void start_drawn(struct world *w)
+/* Those that the links carry. */
+static void start_drawn(struct world *w, const struct kirim_link_rules *link)
 {
     static const uint32_t blksize[] = { 8, 64, 512, 1024, 1428, 8192 };
+    const uint32_t size_count = COUNT_OF(blksize) - (link->mtu != 0 ? 1 : 0);
     const uint16_t kind = world_draw(w, 2) == 0 ? KIRIM_TFTP_RRQ : KIRIM_TFTP_WRQ;
     struct kirim_tftp_client_options options = world_options(w, kind);
     struct kirim_tftp_options *const wanted = &options.request.options;
     struct kit_store *const from = kind == KIRIM_TFTP_RRQ ? &w->there : &w->here;
     char *const name = w->name[w->started];
     (void)snprintf(name, sizeof w->name[0], "f%zu", w->started);
-    wanted->blksize = blksize[world_draw(w, COUNT_OF(blksize))];
+    wanted->blksize = blksize[world_draw(w, size_count)];
     wanted->windowsize = 1 + world_draw(w, 32);
     wanted->has = world_draw(w, 8) == 0 ? 0 : 1 + world_draw(w, 15);
     wanted->has &= ~(uint32_t)KIRIM_TFTP_HAS_TIMEOUT;
@@ -65,6 +65,10 @@ static struct kirim_link_rules drawn_link(struct world *w)
     link.reorder_ppm = world_draw(w, 150000);
     link.reorder_ns = world_draw(w, 200) * MS;
     link.corrupt_ppm = world_draw(w, 10000);
+    if (world_draw(w, 2) == 0) {
+        link.mtu = MTU;
+        link.mtu_action = KIRIM_SIM_MTU_BLACK_HOLE;
+    }
     return link;
 }
 
@@ -101,7 +105,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
     ck_assert_int_eq(kirim_trial_join(trial, w->sim), KIRIM_OK);
     world_set_links(w, &link);
     for (size_t i = 0; i < STORM_CLIENTS; i++) {
-        start_drawn(w);
+        start_drawn(w, &link);
     }
     world_run(w, STORM_SECONDS * SECOND);
     KIRIM_TRIAL_EXPECT(trial, w->ended == w->started);
@@ -123,19 +127,15 @@ START_TEST(files_arrive_whole_or_not_at_all)
     struct kirim_trials_options options = KIRIM_TRIALS_OPTIONS_INIT;
     struct storms storms = { 0, 0 };
     options.command = "test_protocols_tftp_world";
-    options.seed_count = seed_count;
     ck_assert_int_eq(kirim_trials_run(&options, run_storm, &storms, NULL), KIRIM_OK);
-    if (storms.count >= SEED_COUNT) { /* nearly all, over all */
+    if (storms.count >= options.seed_count) { /* nearly all, over all */
         ck_assert_uint_ge(storms.done, storms.count * STORM_CLIENTS * 98 / 100);
     }
 }
 END_TEST
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1) {
-        seed_count = strtoull(argv[1], NULL, 10);
-    }
     const struct kit_claim claims[] = {
         { files_arrive_whole_or_not_at_all, 0 },
         { NULL, 0 },
