@@ -32,12 +32,7 @@ static uint64_t hash_prefix(const struct kirim_limiter_options *options,
                             const struct kirim_addr *peer, const uint64_t *topic)
 {
     uint8_t packed[KI_PACKED_ADDR_BYTES + TOPIC_BYTES];
-    struct kirim_addr addr = *peer;
-    const unsigned bits =
-        kirim_addr_family(peer) == KIRIM_IPV6 ? options->ipv6_bits : options->ipv4_bits;
-    kirim_addr_set_port(&addr, 0);
-    ki_pack_addr(&addr, packed);
-    ki_keep_prefix(packed, bits);
+    ki_pack_prefix(peer, options->ipv4_bits, options->ipv6_bits, packed);
     size_t bytes = KI_PACKED_ADDR_BYTES;
     for (unsigned i = 0; topic != NULL && i < TOPIC_BYTES; i++) {
         packed[bytes++] = (uint8_t)(*topic >> (8 * i));

@@ -66,6 +66,16 @@ static inline void ki_keep_prefix(uint8_t addr[16], unsigned bits)
     }
 }
 
+/* The prefix of an address, of so many bits by its family, as ki_pack_addr() packs addresses. */
+static inline void ki_pack_prefix(const struct kirim_addr *addr, unsigned ipv4_bits,
+                                  unsigned ipv6_bits, uint8_t out[KI_PACKED_ADDR_BYTES])
+{
+    struct kirim_addr host = *addr;
+    kirim_addr_set_port(&host, 0);
+    ki_pack_addr(&host, out);
+    ki_keep_prefix(out, kirim_addr_family(addr) == KIRIM_IPV6 ? ipv6_bits : ipv4_bits);
+}
+
 /* A place among `count`, evenly by the upper half of a hash: no division, and any count. */
 static inline uint32_t ki_place_of(uint64_t hash, uint32_t count)
 {

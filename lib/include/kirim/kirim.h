@@ -31,6 +31,7 @@
 #include <kirim/rtt.h>
 #include <kirim/secret.h>
 #include <kirim/session.h>
+#include <kirim/share.h>
 #include <kirim/sim.h>
 #include <kirim/siphash.h>
 #include <kirim/stats.h>
