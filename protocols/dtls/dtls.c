@@ -5,7 +5,7 @@
  *
  * Nothing of an association is freed while a call of it may be under way: what has ended is reaped
  * at the end of a callback, or with the layer. Loop thread. Sources: RFC 6347 sections 4.1.2.7,
- * 4.2.8.
+ * 4.2.8; RFC 9525 section 6.
  */
 #include <string.h>
 
@@ -336,7 +336,10 @@ static bool set_host(SSL *ssl, const char *host)
     if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) {
         return true;
     }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* A subject's common name is for people to read, and was never checked as a name of a host by
+     * whoever issued the certificate (RFC 9525). */
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     /* SSL_set_tlsext_host_name() itself, which casts the const away for some compilers to see. */
     void *const name = (void *)(uintptr_t)host;
     return SSL_set1_host(ssl, host) == 1 &&

@@ -155,7 +155,8 @@ struct kirim_dtls_config {
     /** 0. */
     uint32_t ki_reserved;
     /** Clients: DNS name or numeric address that the peer's certificate must be for; a name is also
-     * told to it (SNI). Needed where a certificate is asked for. */
+     * told to it (SNI). It has to be among the certificate's alternative names (RFC 9525): its
+     * subject does not count. Needed where a certificate is asked for. */
     const char *host;
     /** Clients: from kirim_dtls_session(), to be resumed if the server likes; else a whole
      * handshake follows, as with bytes that are not understood. Empty: none. */

@@ -115,6 +115,33 @@ START_TEST(name_of_the_server_is_checked)
 }
 END_TEST
 
+/* What an issuer has vouched for is among the alternative names, or it is not at all. */
+START_TEST(subject_is_no_name_of_the_server)
+{
+    static const struct {
+        const char *alternative;
+        bool is_good;
+    } rows[] = {
+        { NULL, false },
+        { "IP:10.0.0.1", false },
+        { "URI:coaps://server.test", false },
+        { "DNS:other.test", false },
+        { "DNS:other.test,DNS:server.test", true },
+    };
+    struct kit_setup setup = { .server = kit_server_options() };
+    struct identity shown;
+    identity_make(&shown, "server.test", rows[_i].alternative, &kit_identities()->ca);
+    setup.server.certificate = identity_text(shown.certificate);
+    setup.server.private_key = identity_text(shown.key);
+    struct kit_world *const w = kit_open(&setup);
+    const struct kit_client *const c = kit_connect(w);
+    kit_run(w, SECOND);
+    ck_assert_uint_eq(c->ready_count, rows[_i].is_good);
+    ck_assert_int_eq(c->why, rows[_i].is_good ? KIRIM_OK : KIRIM_EACCES);
+    kit_close(w);
+}
+END_TEST
+
 START_TEST(issuer_must_be_trusted)
 {
     struct kit_setup setup = { .client = kit_client_options() };
@@ -730,6 +757,7 @@ int main(void)
         { layer_asks_for_cookies_by_itself, 0 },
         { strangers_cost_nothing, 0 },
         { name_of_the_server_is_checked, 7 },
+        { subject_is_no_name_of_the_server, 5 },
         { issuer_must_be_trusted, 0 },
         { nobody_is_asked_if_so_said, 0 },
         { hook_has_the_last_word, 4 },
