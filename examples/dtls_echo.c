@@ -128,13 +128,13 @@ void dtls_echo_print_counters(const struct dtls_echo *p)
     (void)kirim_dtls_read_stats(p->dtls, &s);
     cli_say(&p->cli,
             "dtls begun=%" PRIu64 " done=%" PRIu64 " resumed=%" PRIu64 " failed=%" PRIu64
-            " timed_out=%" PRIu64 " evicted=%" PRIu64 " replaced=%" PRIu64 " cookies_sent=%" PRIu64
-            " cookies_refused=%" PRIu64 " hellos_dropped=%" PRIu64 " retransmits=%" PRIu64
-            " malformed=%" PRIu64 " discarded=%" PRIu64 " closed=%" PRIu64 " fatal=%" PRIu64
-            " tx_lost=%" PRIu64,
-            s.begun, s.done, s.resumed, s.failed, s.timed_out, s.evicted, s.replaced,
-            s.cookies_sent, s.cookies_refused, s.hellos_dropped, s.retransmits, s.rx_malformed,
-            s.rx_discarded, s.rx_closed, s.rx_fatal, s.tx_lost);
+            " timed_out=%" PRIu64 " evicted=%" PRIu64 " evicted_crowd=%" PRIu64 " replaced=%" PRIu64
+            " cookies_sent=%" PRIu64 " cookies_refused=%" PRIu64 " hellos_dropped=%" PRIu64
+            " retransmits=%" PRIu64 " malformed=%" PRIu64 " discarded=%" PRIu64 " closed=%" PRIu64
+            " fatal=%" PRIu64 " tx_lost=%" PRIu64,
+            s.begun, s.done, s.resumed, s.failed, s.timed_out, s.evicted, s.evicted_crowd,
+            s.replaced, s.cookies_sent, s.cookies_refused, s.hellos_dropped, s.retransmits,
+            s.rx_malformed, s.rx_discarded, s.rx_closed, s.rx_fatal, s.tx_lost);
 }
 
 /* ---- the command line ------------------------------------------------------------------------ */

@@ -33,44 +33,37 @@ static const uint64_t WAIT_NS_MIN = 1000000; /* where its clock and the loop's d
 
 static void unlink_half_open(struct ki_dtls_conn *c)
 {
-    if (!c->is_half_open) {
-        return;
-    }
     struct kirim_dtls *const dtls = c->dtls;
-    *(c->older != NULL ? &c->older->younger : &dtls->half_open) = c->younger;
-    *(c->younger != NULL ? &c->younger->older : &dtls->youngest) = c->older;
+    dtls->stats.half_open -= c->is_half_open;
     c->is_half_open = false;
-    dtls->stats.half_open--;
-    dtls->server_half_open -= c->is_server;
-}
-
-static void link_half_open(struct ki_dtls_conn *c)
-{
-    struct kirim_dtls *const dtls = c->dtls;
-    c->older = dtls->youngest;
-    c->younger = NULL;
-    *(c->older != NULL ? &c->older->younger : &dtls->half_open) = c;
-    dtls->youngest = c;
-    c->is_half_open = true;
-    dtls->stats.half_open++;
-    dtls->server_half_open += c->is_server;
+    kirim_shares_give(&dtls->half_open, &c->share);
 }
 
 /* What others begin is bounded. */
-static void make_room(struct kirim_dtls *dtls)
+static void link_half_open(struct ki_dtls_conn *c)
 {
-    struct ki_dtls_conn *victim = dtls->half_open;
-    if (dtls->server_half_open < dtls->half_open_count_max) {
+    struct kirim_dtls *const dtls = c->dtls;
+    dtls->stats.half_open++;
+    c->is_half_open = true;
+    if (c->is_server) {
+        c->share.user = c;
+        kirim_shares_take(&dtls->half_open, &c->share, &c->peer);
+    }
+}
+
+/* One for a handshake that others begin: the network that has most of them under way makes it. */
+static void make_room(struct kirim_dtls *dtls, const struct kirim_addr *peer)
+{
+    bool is_owed = false;
+    if (dtls->half_open.count < dtls->half_open_count_max) {
         return;
     }
-    while (victim != NULL && !victim->is_server) {
-        victim = victim->younger;
-    }
-    if (victim != NULL) {
-        struct kirim_layer *const layer = victim->layer;
-        ki_dtls_ended(victim, KIRIM_EBUSY);
-        ki_dtls_reap(layer);
-    }
+    const struct kirim_share *const found = kirim_shares_find(&dtls->half_open, peer, &is_owed);
+    struct ki_dtls_conn *const victim = found->user;
+    struct kirim_layer *const layer = victim->layer;
+    dtls->stats.evicted_crowd += is_owed;
+    ki_dtls_ended(victim, KIRIM_EBUSY);
+    ki_dtls_reap(layer);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -309,7 +302,7 @@ void ki_dtls_conn_begin(struct ki_dtls_conn *c, const struct ki_dtls_record *hel
 {
     struct kirim_dtls *const dtls = c->dtls;
     if (c->is_server) {
-        make_room(dtls);
+        make_room(dtls, &c->peer);
     }
     c->state = KI_DTLS_HANDSHAKING;
     link_half_open(c);

@@ -39,13 +39,14 @@ static kirim_err refresh_cookies(struct kirim_dtls *dtls, uint64_t now_ns)
     return err;
 }
 
-static kirim_err begin_cookies(struct kirim_dtls *dtls)
+static kirim_err begin_keys(struct kirim_dtls *dtls)
 {
-    uint8_t key[KIRIM_SIPHASH_KEY_BYTES];
+    uint8_t key[2][KIRIM_SIPHASH_KEY_BYTES];
     kirim_err err = kirim_loop_random(dtls->loop, key, sizeof key);
     if (err == KIRIM_OK) {
-        err = kirim_token_keys_init(&dtls->cookies, key, dtls->cookie_lifetime_s);
+        err = kirim_token_keys_init(&dtls->cookies, key[0], dtls->cookie_lifetime_s);
         dtls->cookies_rotated_ns = kirim_loop_now(dtls->loop);
+        kirim_shares_init(&dtls->half_open, key[1]);
     }
     kirim_secret_wipe(key, sizeof key);
     return err;
@@ -129,7 +130,7 @@ kirim_err kirim_dtls_open(struct kirim_loop *loop, const struct kirim_dtls_optio
     dtls->nobody = BIO_ADDR_new();
     kirim_err err = KIRIM_ENOMEM;
     if (dtls->ctx != NULL && dtls->bio != NULL && dtls->nobody != NULL) {
-        err = begin_cookies(dtls);
+        err = begin_keys(dtls);
     }
     if (err == KIRIM_OK) {
         err = ki_dtls_configure(dtls, options);

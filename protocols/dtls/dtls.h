@@ -130,7 +130,8 @@ struct kirim_dtls_options {
     struct kirim_buf ticket_key;
     /** A handshake that has taken so long fails, in ns. 0: 30 s. */
     uint64_t handshake_ns;
-    /** Servers: most handshakes at a time; a new one ends the oldest. 0: 1,024. */
+    /** Servers: most handshakes at a time; a new one ends another, the oldest of the network that
+     * has most (kirim/share.h). 0: 1,024. */
     uint32_t half_open_count_max;
     /** Servers: how long a cookie is good, in s. 0: 30. */
     uint32_t cookie_lifetime_s;
@@ -208,7 +209,8 @@ struct kirim_dtls_stats {
     uint64_t resumed;         /**< of those, abbreviated. */
     uint64_t failed;          /**< Not done, for whatever reason but those that follow; */
     uint64_t timed_out;       /**< took too long; */
-    uint64_t evicted;         /**< ended to make room. */
+    uint64_t evicted;         /**< ended to make room; */
+    uint64_t evicted_crowd;   /**< of those, for a network that had fewer under way. */
     uint64_t replaced;        /**< Associations that ended since their peer began anew. */
     uint64_t cookies_sent;    /**< HelloVerifyRequests. */
     uint64_t cookies_refused; /**< ClientHellos whose cookie was wrong or too old. */
@@ -223,9 +225,9 @@ struct kirim_dtls_stats {
 };
 
 /** Initialises the structure for kirim_dtls_read_stats(). */
-#define KIRIM_DTLS_STATS_INIT                                                                 \
-    {                                                                                         \
-        sizeof(struct kirim_dtls_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define KIRIM_DTLS_STATS_INIT                                                                    \
+    {                                                                                            \
+        sizeof(struct kirim_dtls_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 KIRIM_BEGIN_DECLS

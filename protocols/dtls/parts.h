@@ -10,6 +10,8 @@
 #ifndef KI_DTLS_PARTS_H
 #define KI_DTLS_PARTS_H
 
+#include <kirim/share.h>
+
 #include <openssl/ssl.h>
 
 #include "dtls.h"
@@ -50,11 +52,10 @@ struct kirim_dtls {
     char psk_identity[KIRIM_DTLS_PSK_IDENTITY_BYTES_MAX + 1];
     unsigned char *alpn; /* as on the wire */
     size_t alpn_bytes;
-    BIO_ADDR *nobody;   /* where DTLSv1_listen() writes */
-    uint8_t belief[32]; /* digest of what peers are asked to show */
-    bool has_trust;     /* somebody is trusted to issue certificates */
-    uint32_t server_half_open;
-    struct ki_dtls_conn *half_open, *youngest;   /* servers' handshakes, the oldest first */
+    BIO_ADDR *nobody;                            /* where DTLSv1_listen() writes */
+    uint8_t belief[32];                          /* digest of what peers are asked to show */
+    bool has_trust;                              /* somebody is trusted to issue certificates */
+    struct kirim_shares half_open;               /* servers' handshakes */
     struct ki_dtls_conn *handover;               /* established, for the session that is opened */
     uint8_t area[KI_DTLS_AREA_BYTES];            /* records on their way up */
     uint8_t gather[KIRIM_DTLS_RECORD_BYTES_MAX]; /* a message on its way down */
@@ -84,7 +85,7 @@ struct ki_dtls_conn {
     uint32_t alert_count; /* received */
     uint32_t tx_count;    /* datagrams sent */
     struct kirim_timer retransmit, limit;
-    struct ki_dtls_conn *older, *younger; /* half-open */
+    struct kirim_share share; /* of a server's while it is half-open */
     bool is_half_open;
     int32_t verify_code;
     uint8_t random[KI_DTLS_RANDOM_BYTES]; /* of the peer's hello */

@@ -334,7 +334,7 @@ struct kit_world *kit_open(const struct kit_setup *setup)
     struct kit_world *const w = &world;
     struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
     const struct kirim_addr server[2] = { addr_of("10.0.0.1"), addr_of("10.0.0.9") };
-    const struct kirim_addr client = addr_of("10.0.0.2");
+    const struct kirim_addr client[2] = { addr_of("10.0.0.2"), addr_of("10.0.7.2") };
     const struct kirim_dtls_options at_server =
         setup->server.size != 0 ? setup->server : kit_server_options();
     const struct kirim_dtls_options at_client =
@@ -348,7 +348,7 @@ struct kit_world *kit_open(const struct kit_setup *setup)
     clock_follow(w->sim);
     random_begin(options.seed);
     ck_assert_int_eq(kirim_sim_host_add(w->sim, "server", server, 2, &w->server_host), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", &client, 1, &w->client_host), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", client, 2, &w->client_host), KIRIM_OK);
     w->server_loop = open_loop(w->server_host);
     w->client_loop = open_loop(w->client_host);
     ck_assert_int_eq(kirim_dtls_open(w->server_loop, &at_server, &w->server_dtls), KIRIM_OK);

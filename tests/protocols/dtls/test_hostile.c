@@ -267,16 +267,21 @@ static void raw_received(struct kirim_endpoint *ep, const struct kirim_batch *ba
     r->count += batch->count;
 }
 
-static void raw_open(struct raw *r, struct kit_world *w)
+static void raw_open_at(struct raw *r, struct kit_world *w, const char *local)
 {
     static const struct kirim_handler handler = { KIRIM_HANDLER_INIT, .received = raw_received };
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     memset(r, 0, sizeof *r);
-    ck_assert_int_eq(kirim_addr_parse("10.0.0.2:0", &options.local), KIRIM_OK);
+    ck_assert_int_eq(kirim_addr_parse(local, &options.local), KIRIM_OK);
     ck_assert_int_eq(kirim_addr_parse("10.0.0.1:4433", &options.peer), KIRIM_OK);
     options.handler = &handler;
     options.user = r;
     ck_assert_int_eq(kirim_endpoint_open(w->client_loop, &options, &r->ep), KIRIM_OK);
+}
+
+static void raw_open(struct raw *r, struct kit_world *w)
+{
+    raw_open_at(r, w, "10.0.0.2:0");
 }
 
 /* The hello, with its second number and a cookie of a HelloVerifyRequest, as of another client. */
@@ -338,6 +343,35 @@ START_TEST(half_open_handshakes_are_bounded)
     ck_assert_uint_eq(kit_server_stats(w).half_open, 0);
     ck_assert_uint_eq(kit_server_stats(w).timed_out, 3);
     ck_assert_int_eq(w->server_why, KIRIM_ETIMEDOUT);
+    check_echo(w, c);
+    kit_close(w);
+}
+END_TEST
+
+/* One network has all handshakes that there may be, and goes on beginning more. */
+START_TEST(crowd_leaves_room_for_others)
+{
+    enum { MAX = 4, OTHER = MAX };
+    struct kit_setup setup = { .server = kit_server_options() };
+    struct raw raw[2 * MAX + 1];
+    setup.server.half_open_count_max = MAX;
+    struct kit_world *const w = kit_open(&setup);
+    struct kit_client *const c = connect_open(w);
+    for (uint8_t i = 0; i < COUNT_OF(raw); i++) {
+        raw_open_at(&raw[i], w, i == OTHER ? "10.0.7.2:0" : "10.0.0.2:0");
+        begin_and_stop(w, &raw[i], kit_kept(c, true, 0), i);
+        ck_assert_uint_gt(raw[i].count, 1); /* a flight came */
+    }
+    ck_assert_uint_eq(kit_server_stats(w).half_open, MAX);
+    ck_assert_uint_eq(kit_server_stats(w).evicted, COUNT_OF(raw) - MAX);
+    ck_assert_uint_eq(kit_server_stats(w).evicted_crowd, 1);
+    for (size_t i = 0; i < COUNT_OF(raw); i++) {
+        raw[i].count = 0;
+    }
+    kit_run(w, 2 * SECOND); /* whoever is still there is told again */
+    for (size_t i = 0; i < COUNT_OF(raw); i++) {
+        ck_assert_int_eq(raw[i].count > 0, i == OTHER || i > COUNT_OF(raw) - MAX);
+    }
     check_echo(w, c);
     kit_close(w);
 }
@@ -673,6 +707,7 @@ int main(void)
         { nothing_in_the_clear_ends_an_association, 5 },
         { renegotiation_is_refused, 0 },
         { half_open_handshakes_are_bounded, 0 },
+        { crowd_leaves_room_for_others, 0 },
         { flights_are_sent_again_in_time, 0 },
         { lost_datagram_is_made_up_for, 4 },
         { peer_that_begins_anew_replaces_itself, 0 },
