@@ -165,6 +165,9 @@ static void use_options(struct daemon *d)
     d->options.forwarder.cache_bytes = (size_t)d->cache_bytes;
     d->options.forwarder.pending_max = (uint32_t)d->pending;
     d->options.forwarder.guard = &d->guard.guard;
+    if (d->options.forwarder.waiter_max < d->options.forwarder.pending_max) {
+        d->options.forwarder.waiter_max = d->options.forwarder.pending_max; /* who asked first */
+    }
 }
 
 static void parse_options(struct daemon *d, int argc, char **argv)
