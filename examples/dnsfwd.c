@@ -78,10 +78,11 @@ static void print_counters(const struct daemon *d)
             outer->too_long, outer->forged, outer->unanswered);
     cli_say(&d->cli,
             "cache hits=%" PRIu64 " misses=%" PRIu64 " coalesced=%" PRIu64 " repeated=%" PRIu64
-            " refused=%" PRIu64 " entries=%" PRIu64 " bytes=%" PRIu64 " stored=%" PRIu64
-            " evicted=%" PRIu64 " expired=%" PRIu64,
+            " refused=%" PRIu64 " displaced=%" PRIu64 " crowded=%" PRIu64 " entries=%" PRIu64
+            " bytes=%" PRIu64 " stored=%" PRIu64 " evicted=%" PRIu64 " expired=%" PRIu64,
             stats->hits, stats->misses, stats->coalesced, stats->repeated, stats->refused,
-            cache->entry_count, cache->bytes, cache->stored, cache->evicted, cache->expired);
+            stats->displaced, stats->crowded, cache->entry_count, cache->bytes, cache->stored,
+            cache->evicted, cache->expired);
     cli_say(&d->cli,
             "upstream asked=%" PRIu64 " answered=%" PRIu64 " failed=%" PRIu64 " unusable=%" PRIu64
             " wrong_peer=%" PRIu32 " wrong_id=%" PRIu32 " malformed=%" PRIu32
@@ -164,10 +165,10 @@ static void use_options(struct daemon *d)
     d->options.forwarder.alloc = allocate;
     d->options.forwarder.cache_bytes = (size_t)d->cache_bytes;
     d->options.forwarder.pending_max = (uint32_t)d->pending;
-    d->options.forwarder.guard = &d->guard.guard;
     if (d->options.forwarder.waiter_max < d->options.forwarder.pending_max) {
         d->options.forwarder.waiter_max = d->options.forwarder.pending_max; /* who asked first */
     }
+    d->options.forwarder.guard = &d->guard.guard;
 }
 
 static void parse_options(struct daemon *d, int argc, char **argv)

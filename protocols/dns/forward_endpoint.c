@@ -6,15 +6,11 @@
 
 #include "arrival.h"
 
-/* Where all places are taken, a question that has been asked for so long gives way. */
-static const uint64_t GIVE_WAY_NS = 200000000;
-
 /* A question that is being asked. */
 struct kirim_dns_forward_job {
     struct kirim_dns_lookup lookup;
     struct kirim_dns_forward *forward;
     struct kirim_dns_pending *pending; /* NULL: it gave way, and nobody waits for it */
-    struct kirim_dns_forward_job *newer, *older;
     size_t first; /* of the forwarder's servers, the one that is the lookup's first */
 };
 
@@ -51,11 +47,10 @@ static bool reserve_answer(struct kirim_dns_forward *forward,
     return err == KIRIM_OK;
 }
 
-static void end_question(struct kirim_dns_forward *forward, struct kirim_dns_pending *pending,
-                         const struct kirim_dns_message *answer)
+/* Answers those who wait no longer. */
+static void tell_waiters(struct kirim_dns_forward *forward)
 {
     const struct kirim_dns_asker *asker;
-    kirim_dns_forwarder_end(forward->forwarder, pending, answer, kirim_loop_now(forward->loop));
     while ((asker = kirim_dns_forwarder_next(forward->forwarder)) != NULL) {
         struct kirim_dns_room reply;
         if (reserve_answer(forward, asker->via, &reply)) {
@@ -63,6 +58,13 @@ static void end_question(struct kirim_dns_forward *forward, struct kirim_dns_pen
             send_answer(forward, asker, &reply);
         }
     }
+}
+
+static void end_question(struct kirim_dns_forward *forward, struct kirim_dns_pending *pending,
+                         const struct kirim_dns_message *answer)
+{
+    kirim_dns_forwarder_end(forward->forwarder, pending, answer, kirim_loop_now(forward->loop));
+    tell_waiters(forward);
 }
 
 /* ---- questions to servers -------------------------------------------------------------------- */
@@ -80,34 +82,14 @@ static void keep_cookies(struct kirim_dns_forward *forward, const struct kirim_d
     forward->jar_local[index] = *local;
 }
 
-static void link_job(struct kirim_dns_forward *forward, struct kirim_dns_forward_job *job)
+/* What has just ended leaves its place in this turn anyway. */
+static void give_way(struct kirim_dns_forward *forward, struct kirim_dns_pending *pending)
 {
-    job->newer = NULL;
-    job->older = forward->newest;
-    *(job->older != NULL ? &job->older->newer : &forward->oldest) = job;
-    forward->newest = job;
-}
-
-static void unlink_job(struct kirim_dns_forward *forward, const struct kirim_dns_forward_job *job)
-{
-    *(job->newer != NULL ? &job->newer->older : &forward->newest) = job->older;
-    *(job->older != NULL ? &job->older->newer : &forward->oldest) = job->newer;
-}
-
-/* Nobody may keep all others out with questions that find no answer: a server that answers does so
- * sooner. What has just ended leaves its place in this turn anyway. */
-static void make_room(struct kirim_dns_forward *forward, uint64_t now_ns)
-{
-    struct kirim_dns_forward_job *const job = forward->oldest;
-    if (kirim_dns_forwarder_stats(forward->forwarder)->pending_count <
-            forward->options.forwarder.pending_max ||
-        job == NULL || job->lookup.query.state != KIRIM_DNS_QUERY_ASKING ||
-        now_ns - job->lookup.started_ns < GIVE_WAY_NS) {
+    struct kirim_dns_forward_job *const job = pending != NULL ? pending->user : NULL;
+    if (job == NULL || job->lookup.query.state != KIRIM_DNS_QUERY_ASKING) {
         return;
     }
-    struct kirim_dns_pending *const pending = job->pending;
     job->pending = NULL;
-    unlink_job(forward, job);
     forward->stats.gave_way++;
     end_question(forward, pending, NULL);
     kirim_dns_lookup_cancel(&job->lookup); /* on_done() follows */
@@ -131,7 +113,6 @@ static void on_done(struct kirim_dns_lookup *lookup)
         keep_cookies(forward, job);
     }
     if (job->pending != NULL) {
-        unlink_job(forward, job);
         end_question(forward, job->pending, is_answered ? &query->answer : NULL);
     }
     (void)forward->options.forwarder.alloc(forward->options.forwarder.alloc_user, job, sizeof *job,
@@ -171,7 +152,7 @@ static void ask_servers(struct kirim_dns_forward *forward, struct kirim_dns_pend
         job->pending = pending;
         job->first = forward->first;
         if (start_job(forward, job) == KIRIM_OK) {
-            link_job(forward, job);
+            pending->user = job;
             return;
         }
         (void)options->alloc(options->alloc_user, job, sizeof *job, 0);
@@ -188,7 +169,6 @@ static void answer_datagram(struct kirim_dns_forward_port *port, const struct ki
     const struct kirim_dns_request request = { { d->data, d->bytes }, &d->peer, now_ns };
     struct kirim_dns_asker asker = { .peer = d->peer, .via = port };
     struct kirim_dns_room reply;
-    make_room(forward, now_ns);
     if (!reserve_answer(forward, port, &reply)) {
         return;
     }
@@ -196,7 +176,9 @@ static void answer_datagram(struct kirim_dns_forward_port *port, const struct ki
     struct kirim_dns_pending *const pending =
         kirim_dns_forwarder_ask(forward->forwarder, &request, &asker, &reply);
     send_answer(forward, &asker, &reply);
+    tell_waiters(forward);
     if (pending != NULL) {
+        give_way(forward, kirim_dns_forwarder_surplus(forward->forwarder));
         ask_servers(forward, pending);
     }
 }

@@ -3,11 +3,10 @@
  * A forwarder on a loop: ports where it is asked, and a lookup for each question that it has to
  * ask, with an identifier, a port and a cookie that nobody can guess.
  *
- * Where all places for questions under way are taken, one that is as old as 200 ms gives way to a
- * new one: its askers get SERVFAIL. The server that answered last is asked first. What is known of
- * a server's cookies is kept, so that its answers have to have them from then on. The structures
- * are the caller's storage and stay put while they are in use. Loop thread only. Sources: as for
- * forwarder.h, and RFC 5452 section 9.
+ * A question that has to give way to another one (forwarder.h) is asked no more. The server that
+ * answered last is asked first. What is known of a server's cookies is kept, so that its answers
+ * have to have them from then on. The structures are the caller's storage and stay put while they
+ * are in use. Loop thread only. Sources: as for forwarder.h, and RFC 5452 section 9.
  */
 #ifndef KIRIM_DNS_FORWARD_ENDPOINT_H
 #define KIRIM_DNS_FORWARD_ENDPOINT_H
@@ -53,8 +52,6 @@ struct kirim_dns_forward {
     struct kirim_dns_forwarder *forwarder;    /**< NULL: not open. */
     struct kirim_dns_forward_stats stats;     /**< What was counted. */
     size_t first;                             /**< The server that is asked first. */
-    struct kirim_dns_forward_job *oldest;     /**< Of the questions under way. */
-    struct kirim_dns_forward_job *newest;     /**< Likewise. */
     struct kirim_dns_cookie_jar jar[KIRIM_DNS_QUERY_SERVER_COUNT_MAX]; /**< Cookies by server. */
     struct kirim_addr jar_local[KIRIM_DNS_QUERY_SERVER_COUNT_MAX];     /**< Whose address they are
                                                                           for; port 0. */

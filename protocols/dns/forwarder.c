@@ -16,15 +16,22 @@ enum {
     CASE_BYTES = (KIRIM_DNS_NAME_BYTES_MAX + 7) / 8
 };
 
+/* Where all places are taken, who has had one for so long gives way to his own network: a server
+ * that answers does so sooner. */
+static const uint64_t GIVE_WAY_NS = 200000000;
+
 /* What answers are about, for the limit on identical ones. */
 enum { TOPIC_RESULT = 1, TOPIC_ANSWER = 0x1000 };
 
 /* A request that waits. */
 struct kirim_dns_waiter {
     struct kirim_dns_waiter *next;       /* of the same question, in the order of arrival */
+    struct kirim_dns_waiter **link;      /* what points to it there */
     struct kirim_dns_waiter *next_alike; /* with the same place in the table */
     struct kirim_dns_pending *pending;
     uint64_t hash;
+    uint64_t since_ns;
+    struct kirim_share share;
     struct kirim_dns_asker asker;
     struct kirim_dns_caller caller;
     uint8_t upper[CASE_BYTES]; /* a bit for each byte of the name that is a capital letter */
@@ -37,8 +44,11 @@ struct kirim_dns_forwarder {
     struct kirim_dns_pending **pendings; /* tables, each of a power of two */
     struct kirim_dns_waiter **waiters;
     size_t pending_places, waiter_places;
-    /* What is told to those who wait for the question that has ended. */
+    struct kirim_shares pending_shares, waiter_shares;
+    struct kirim_dns_pending *surplus; /* of one question too many; it means nothing else */
+    /* What is told to those who wait for the question that has ended, or who make room. */
     struct kirim_dns_pending *ending;
+    struct kirim_dns_waiter *displaced;
     struct kirim_dns_waiter *told; /* who is told now */
     uint64_t now_ns;
     struct kirim_dns_kept kept;
@@ -123,6 +133,8 @@ kirim_err kirim_dns_forwarder_open(const struct kirim_dns_forwarder_options *opt
     }
     memset(f, 0, sizeof *f);
     f->options = *options;
+    kirim_shares_init(&f->pending_shares, options->key);
+    kirim_shares_init(&f->waiter_shares, options->key);
     const kirim_err err = open_tables(f);
     if (err < 0) {
         give_memory(options, f, sizeof *f);
@@ -149,7 +161,9 @@ static void drop_waiter(struct kirim_dns_forwarder *f, struct kirim_dns_waiter *
         link = &(*link)->next_alike;
     }
     *link = waiter->next_alike;
-    waiter->pending->first = waiter->next;
+    *waiter->link = waiter->next;
+    *(waiter->next != NULL ? &waiter->next->link : &waiter->pending->last) = waiter->link;
+    kirim_shares_give(&f->waiter_shares, &waiter->share);
     give_memory(&f->options, waiter, sizeof *waiter);
     f->stats.waiter_count--;
 }
@@ -164,6 +178,7 @@ static void drop_pending(struct kirim_dns_forwarder *f, struct kirim_dns_pending
         link = &(*link)->next;
     }
     *link = pending->next;
+    kirim_shares_give(&f->pending_shares, &pending->share);
     give_memory(&f->options, pending, sizeof *pending);
     f->stats.pending_count--;
 }
@@ -281,6 +296,48 @@ static void note_request(const struct exchange *x, struct kirim_dns_waiter *wait
     }
 }
 
+/* Whether a place that has been taken since then goes to who asks. */
+static bool gives_way(const struct exchange *x, bool is_owed, uint64_t since_ns)
+{
+    x->f->stats.crowded += is_owed ? 1 : 0;
+    return is_owed || x->request->now_ns - since_ns >= GIVE_WAY_NS;
+}
+
+/* Who makes room among those who wait; NULL: nobody. */
+static struct kirim_dns_waiter *find_displaced(const struct exchange *x)
+{
+    struct kirim_dns_forwarder *const f = x->f;
+    bool is_owed = false;
+    if (f->stats.waiter_count > f->options.waiter_max) {
+        return NULL; /* one does already */
+    }
+    struct kirim_dns_waiter *const waiter =
+        kirim_shares_find(&f->waiter_shares, &x->asker->peer, &is_owed)->user;
+    return gives_way(x, is_owed, waiter->since_ns) ? waiter : NULL;
+}
+
+/* Likewise among the questions. */
+static struct kirim_dns_pending *find_surplus(const struct exchange *x)
+{
+    struct kirim_dns_forwarder *const f = x->f;
+    bool is_owed = false;
+    if (f->stats.pending_count > f->options.pending_max) {
+        return NULL;
+    }
+    struct kirim_dns_pending *const pending =
+        kirim_shares_find(&f->pending_shares, &x->asker->peer, &is_owed)->user;
+    return gives_way(x, is_owed, pending->begun_ns) ? pending : NULL;
+}
+
+static void displace(struct exchange *x, struct kirim_dns_waiter *waiter)
+{
+    struct kirim_dns_forwarder *const f = x->f;
+    f->displaced = waiter;
+    f->now_ns = x->request->now_ns;
+    f->stats.displaced++;
+    kirim_dns_kept_make(&waiter->pending->question, KIRIM_DNS_SERVFAIL, 0, &f->kept);
+}
+
 /* Has a request wait for a question. False: there is no room. */
 static bool join(struct exchange *x, struct kirim_dns_pending *pending)
 {
@@ -292,21 +349,27 @@ static bool join(struct exchange *x, struct kirim_dns_pending *pending)
         f->stats.repeated++;
         return true;
     }
-    if (f->stats.waiter_count == f->options.waiter_max) {
-        return false;
-    }
-    waiter = take_memory(&f->options, sizeof *waiter);
+    const bool is_full = f->stats.waiter_count >= f->options.waiter_max;
+    struct kirim_dns_waiter *const displaced = is_full ? find_displaced(x) : NULL;
+    waiter = is_full && displaced == NULL ? NULL : take_memory(&f->options, sizeof *waiter);
     if (waiter == NULL) {
         return false;
     }
+    if (displaced != NULL) {
+        displace(x, displaced);
+    }
     struct kirim_dns_waiter **const place = waiter_place(f, hash);
     waiter->next = NULL;
+    waiter->link = pending->last;
     waiter->next_alike = *place;
     waiter->pending = pending;
     waiter->hash = hash;
+    waiter->since_ns = x->request->now_ns;
+    waiter->share = (struct kirim_share){ .user = waiter };
     *place = waiter;
     *pending->last = waiter;
     pending->last = &waiter->next;
+    kirim_shares_take(&f->waiter_shares, &waiter->share, &x->asker->peer);
     note_request(x, waiter);
     f->stats.waiter_count++;
     return true;
@@ -335,9 +398,10 @@ static struct kirim_dns_pending *find_pending(const struct exchange *x, uint64_t
 static struct kirim_dns_pending *begin_question(struct exchange *x, uint64_t hash)
 {
     struct kirim_dns_forwarder *const f = x->f;
-    struct kirim_dns_pending *const pending = f->stats.pending_count < f->options.pending_max
-                                                  ? take_memory(&f->options, sizeof *pending)
-                                                  : NULL;
+    const bool is_full = f->stats.pending_count >= f->options.pending_max;
+    struct kirim_dns_pending *const surplus = is_full ? find_surplus(x) : NULL;
+    struct kirim_dns_pending *const pending =
+        is_full && surplus == NULL ? NULL : take_memory(&f->options, sizeof *pending);
     if (pending == NULL) {
         return NULL;
     }
@@ -347,15 +411,19 @@ static struct kirim_dns_pending *begin_question(struct exchange *x, uint64_t has
         .is_dnssec_ok = (x->key.bits & BIT_DNSSEC_OK) != 0,
         .is_checking_disabled = (x->key.bits & BIT_CHECKING_DISABLED) != 0,
         .hash = hash,
+        .begun_ns = x->request->now_ns,
+        .share = { .user = pending },
         .next = *place,
     };
     pending->last = &pending->first;
     *place = pending;
+    kirim_shares_take(&f->pending_shares, &pending->share, &x->asker->peer);
     f->stats.pending_count++;
     if (!join(x, pending)) {
         drop_pending(f, pending);
         return NULL;
     }
+    f->surplus = surplus;
     f->stats.misses++;
     return pending;
 }
@@ -457,6 +525,11 @@ struct kirim_dns_pending *kirim_dns_forwarder_ask(struct kirim_dns_forwarder *f,
 
 /* ---- the end of a question ------------------------------------------------------------------- */
 
+struct kirim_dns_pending *kirim_dns_forwarder_surplus(const struct kirim_dns_forwarder *f)
+{
+    return f->stats.pending_count > f->options.pending_max ? f->surplus : NULL;
+}
+
 void kirim_dns_forwarder_end(struct kirim_dns_forwarder *f, struct kirim_dns_pending *pending,
                              const struct kirim_dns_message *answer, uint64_t now_ns)
 {
@@ -476,27 +549,31 @@ void kirim_dns_forwarder_end(struct kirim_dns_forwarder *f, struct kirim_dns_pen
     if (rcode != KIRIM_DNS_NOERROR && rcode != KIRIM_DNS_NXDOMAIN) {
         f->kept.form.lifetime_s = f->options.failure_s;
     }
-    kirim_dns_cache_store(&f->cache, &key, &f->kept, now_ns);
+    /* That it gave way says nothing of the question, to nobody else who asks it. */
+    if (answer != NULL || pending != kirim_dns_forwarder_surplus(f)) {
+        kirim_dns_cache_store(&f->cache, &key, &f->kept, now_ns);
+    }
     f->ending = pending;
+    f->displaced = NULL;
     f->told = NULL;
     f->now_ns = now_ns;
 }
 
 const struct kirim_dns_asker *kirim_dns_forwarder_next(struct kirim_dns_forwarder *f)
 {
-    if (f->ending == NULL) {
-        return NULL;
-    }
     if (f->told != NULL) {
         drop_waiter(f, f->told);
     }
-    f->told = f->ending->first;
-    if (f->told == NULL) {
+    f->told = f->ending != NULL ? f->ending->first : f->displaced;
+    f->displaced = NULL;
+    if (f->told != NULL) {
+        return &f->told->asker;
+    }
+    if (f->ending != NULL) {
         drop_pending(f, f->ending);
         f->ending = NULL;
-        return NULL;
     }
-    return &f->told->asker;
+    return NULL;
 }
 
 void kirim_dns_forwarder_write(struct kirim_dns_forwarder *f, struct kirim_dns_room *reply)
@@ -508,8 +585,8 @@ void kirim_dns_forwarder_write(struct kirim_dns_forwarder *f, struct kirim_dns_r
     x.f = f;
     x.request = &request;
     x.caller = waiter->caller;
-    x.key.question = f->ending->question;
-    x.message.question = f->ending->question;
+    x.key.question = waiter->pending->question;
+    x.message.question = waiter->pending->question;
     struct kirim_dns_name *const name = &x.message.question.name;
     for (size_t i = 0; i < name->bytes; i++) {
         const bool is_upper = (waiter->upper[i / 8] >> (i % 8) & 1) != 0;

@@ -7,12 +7,17 @@
  * for one question, each gets the answer with its own identifier, in its own letters and size, and
  * nobody waits twice for the same. How the question is asked is the caller's affair (query.h);
  * whoever asks it says how it ended, always. Memory is bounded: the cache, the questions under way
- * and those who wait; whoever finds them full is told SERVFAIL. Nothing of an answer is believed
- * beyond the question it belongs to, so there is nothing to poison but that. Owns what it has taken
- * from the allocator. One thread. Sources: RFC 1034 section 5.3.1, RFC 2308, RFC 5452, RFC 9520.
+ * and those who wait. Where all places of one of the latter are taken, the network that has most of
+ * them gives up its oldest: at once for another that has fewer, else once that is as old as 200 ms
+ * (kirim/share.h). So nobody keeps others out with names that find no answer. Whoever gives way, or
+ * finds no place, is told SERVFAIL. Nothing of an answer is believed beyond the question it belongs
+ * to, so there is nothing to poison but that. Owns what it has taken from the allocator. One
+ * thread. Sources: RFC 1034 section 5.3.1, RFC 2308, RFC 5452, RFC 9520.
  */
 #ifndef KIRIM_DNS_FORWARDER_H
 #define KIRIM_DNS_FORWARDER_H
+
+#include <kirim/share.h>
 
 #include "cache.h"
 
@@ -50,6 +55,9 @@ struct kirim_dns_forwarder_stats {
     uint64_t coalesced;                    /**< They joined a question that was under way. */
     uint64_t repeated;                     /**< They were waiting already. */
     uint64_t refused;                      /**< No room: SERVFAIL. */
+    uint64_t displaced;                    /**< They waited, and made room: SERVFAIL. */
+    uint64_t crowded;                      /**< Places, of questions and of requests, that a network
+                                                gave up for one that had fewer. */
     uint64_t withheld;                     /**< Answers over the guard's limit. */
     uint64_t answered;                     /**< Answers given out. */
     uint64_t truncated;                    /**< Of those, with TC. */
@@ -73,6 +81,8 @@ struct kirim_dns_pending {
     void *user;                         /**< The caller's. */
     /** @privatesection The forwarder's. */
     uint64_t hash;
+    uint64_t begun_ns;
+    struct kirim_share share;       /* of who asked first */
     struct kirim_dns_pending *next; /* with the same place in the table */
     struct kirim_dns_waiter *first;
     struct kirim_dns_waiter **last;
@@ -96,7 +106,8 @@ kirim_err kirim_dns_forwarder_open(const struct kirim_dns_forwarder_options *opt
 void kirim_dns_forwarder_close(struct kirim_dns_forwarder *f);
 
 /**
- * @brief Takes a request.
+ * @brief Takes a request. Before anything else is called, kirim_dns_forwarder_next() is asked for
+ *        one who has waited, and makes room, and kirim_dns_forwarder_surplus() for a question.
  *
  * @param f        The forwarder.
  * @param request  The datagram, who sent it, and the time.
@@ -112,6 +123,16 @@ struct kirim_dns_pending *kirim_dns_forwarder_ask(struct kirim_dns_forwarder *f,
                                                   struct kirim_dns_room *reply);
 
 /**
+ * @brief The question that has to give way to the last one that was begun: there is one more under
+ *        way than there may be. End it without an answer, which is told to those who wait and not
+ * kept; until one has ended, no other begins.
+ *
+ * @param f  The forwarder.
+ * @return The question; NULL: none has to.
+ */
+struct kirim_dns_pending *kirim_dns_forwarder_surplus(const struct kirim_dns_forwarder *f);
+
+/**
  * @brief Says how a question ended. The answers go out by kirim_dns_forwarder_next(), before
  *        anything else is called.
  *
@@ -124,7 +145,7 @@ void kirim_dns_forwarder_end(struct kirim_dns_forwarder *f, struct kirim_dns_pen
                              const struct kirim_dns_message *answer, uint64_t now_ns);
 
 /**
- * @brief The next one who waits for the question that has ended.
+ * @brief The next one who waits for the question that has ended, or waits no longer.
  *
  * @param f  The forwarder.
  * @return Where the answer goes, until the next call: write it with kirim_dns_forwarder_write(), or

@@ -44,9 +44,40 @@ static void check_reply(struct run *r, const struct kirim_dns_room *reply)
     }
 }
 
+/* Answers those who wait no longer. */
+static void tell(struct run *r)
+{
+    while (kirim_dns_forwarder_next(r->forwarder) != NULL) {
+        uint8_t data[KIRIM_DNS_UDP_BYTES];
+        struct kirim_dns_room reply = { data, sizeof data, 0 };
+        kirim_dns_forwarder_write(r->forwarder, &reply);
+        FUZZ_CLAIM(reply.bytes > 0);
+        check_reply(r, &reply);
+    }
+}
+
+static void end(struct run *r, size_t index, const struct kirim_dns_message *message)
+{
+    kirim_dns_forwarder_end(r->forwarder, r->pending[index], message, r->now_ns);
+    r->pending[index] = NULL;
+    tell(r);
+}
+
+/* Ends the question that has to give way, if there is one. */
+static void give_way(struct run *r)
+{
+    const struct kirim_dns_pending *const surplus = kirim_dns_forwarder_surplus(r->forwarder);
+    for (size_t i = 0; surplus != NULL && i < PENDING_MAX; i++) {
+        if (r->pending[i] == surplus) {
+            end(r, i, NULL);
+        }
+    }
+    FUZZ_CLAIM(kirim_dns_forwarder_surplus(r->forwarder) == NULL);
+}
+
 static void ask(struct run *r, struct kirim_dns_span wire, uint8_t port)
 {
-    static const uint8_t addr[4] = { 192, 0, 2, 1 };
+    const uint8_t addr[4] = { 192, 0, (uint8_t)(port >> 2 & 1), 1 };
     const struct kirim_dns_asker asker = { .peer =
                                                kirim_addr_ipv4(addr, (uint16_t)(1 + port % 3)) };
     const struct kirim_dns_request request = { wire, &asker.peer, r->now_ns };
@@ -56,6 +87,8 @@ static void ask(struct run *r, struct kirim_dns_span wire, uint8_t port)
         kirim_dns_forwarder_ask(r->forwarder, &request, &asker, &reply);
     check_reply(r, &reply);
     FUZZ_CLAIM(begun == NULL || reply.bytes == 0);
+    tell(r);
+    give_way(r);
     for (size_t i = 0; begun != NULL && i < PENDING_MAX; i++) {
         if (r->pending[i] == NULL) {
             r->pending[i] = begun;
@@ -72,19 +105,6 @@ static void ask_known(struct run *r, uint8_t bits)
     wire[13] = (uint8_t)('a' + (bits & 7));
     wire[13] ^= (uint8_t)((bits & 8U) << 2);
     ask(r, (struct kirim_dns_span){ wire, sizeof wire }, bits >> 4);
-}
-
-static void end(struct run *r, size_t index, const struct kirim_dns_message *message)
-{
-    kirim_dns_forwarder_end(r->forwarder, r->pending[index], message, r->now_ns);
-    r->pending[index] = NULL;
-    while (kirim_dns_forwarder_next(r->forwarder) != NULL) {
-        uint8_t data[KIRIM_DNS_UDP_BYTES];
-        struct kirim_dns_room reply = { data, sizeof data, 0 };
-        kirim_dns_forwarder_write(r->forwarder, &reply);
-        FUZZ_CLAIM(reply.bytes > 0);
-        check_reply(r, &reply);
-    }
 }
 
 /* Ends a question with bytes, as they are or behind its header and question. */

@@ -182,6 +182,28 @@ class Upstream(unittest.TestCase):
         self.assertEqual(self.client.recv(600)[-4:], bytes([192, 0, 2, 1]))
         self.assertEqual(forwarder.stop(), 0)
 
+    def test_crowd_makes_room_for_another_network(self):
+        forwarder = self.start("--pending", 4)
+        asked = []
+        for number in range(4):
+            self.client.send(dnskit.make_query(f"slow{number}.test", number=number))
+            asked.append(self.server.recvfrom(600))
+        with programs.open_socket(host="127.0.9.1") as other:
+            other.connect(("127.0.0.1", forwarder.port))
+            other.send(dnskit.make_query("quick.test", number=7))
+            query, peer = self.server.recvfrom(600)
+            self.assertIn(b"quick", query.lower())
+            reply = self.client.recv(600)
+            self.assertEqual((number_of(reply), reply[3] & 15), (0, SERVFAIL))
+            self.server.sendto(dnskit.make_reply(query, "192.0.2.1"), peer)
+            self.assertEqual(other.recv(600)[-4:], bytes([192, 0, 2, 1]))
+        query, peer = asked[1]
+        self.server.sendto(dnskit.make_reply(query, "192.0.2.2"), peer)
+        self.assertEqual(self.client.recv(600)[-4:], bytes([192, 0, 2, 2]))
+        self.assertEqual(forwarder.stop(), 0)
+        self.assertEqual(dnskit.counters(forwarder, " cache hits=")["crowded"], 1)
+        self.assertEqual(dnskit.counters(forwarder, " upstream asked=")["gave_way"], 1)
+
     def test_cut_answers_are_told_as_cut(self):
         forwarder = self.start()
         for number in (7, 8):  # and not kept

@@ -144,7 +144,7 @@ static void open_hosts(struct world *w, uint64_t seed)
     options.alloc_user = &w->memory;
     ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
     for (int i = 0; i < HOST_COUNT; i++) {
-        const uint8_t bytes[4] = { 10, 0, 0, (uint8_t)(1 + i) };
+        const uint8_t bytes[4] = { 10, 0, i == CLIENT_B ? 1 : 0, (uint8_t)(1 + i) };
         const struct kirim_addr addr = kirim_addr_ipv4(bytes, 0);
         struct kirim_loop_options loop_options = KIRIM_LOOP_OPTIONS_INIT;
         ck_assert_int_eq(kirim_sim_host_add(w->sim, names[i], &addr, 1, &w->host[i]), KIRIM_OK);
@@ -260,7 +260,7 @@ static void on_done(struct kirim_dns_lookup *lookup)
     EXPECT(w, stats_of(w)->waiter_count <= WAITER_MAX);
 }
 
-static void start_client(struct world *w, unsigned name)
+static void start_client_on(struct world *w, int host, unsigned name)
 {
     struct kirim_dns_query_options options = KIRIM_DNS_QUERY_OPTIONS_INIT;
     const size_t index = w->started++;
@@ -271,9 +271,12 @@ static void start_client(struct world *w, unsigned name)
     options.server_count = 1;
     options.try_count = 4;
     w->lookup[index] = (struct kirim_dns_lookup)KIRIM_DNS_LOOKUP_INIT(on_done, w);
-    ck_assert_int_eq(
-        kirim_dns_lookup_start(&w->lookup[index], w->loop[CLIENT_A + index % 2], &options),
-        KIRIM_OK);
+    ck_assert_int_eq(kirim_dns_lookup_start(&w->lookup[index], w->loop[host], &options), KIRIM_OK);
+}
+
+static void start_client(struct world *w, unsigned name)
+{
+    start_client_on(w, w->started % 2 == 0 ? CLIENT_A : CLIENT_B, name);
 }
 
 /* ---- storms ---------------------------------------------------------------------------------- */
@@ -511,6 +514,28 @@ START_TEST(silent_names_keep_nobody_out)
 }
 END_TEST
 
+/* Likewise, and who asks is of another network: it does not have to wait until that is old. */
+START_TEST(crowd_keeps_nobody_out)
+{
+    struct world *const w = open_world(1);
+    w->is_deaf = true;
+    for (unsigned i = 0; i < PENDING_MAX; i++) {
+        start_client_on(w, CLIENT_A, 10 + i);
+    }
+    run_world(w, 50 * MS);
+    start_client_on(w, CLIENT_A, 0);
+    run_world(w, 50 * MS);
+    ck_assert_uint_eq(w->failed, 1);
+    start_client_on(w, CLIENT_B, 1);
+    run_world(w, 50 * MS);
+    ck_assert_uint_eq(w->right, 1);
+    ck_assert_uint_eq(w->failed, 2); /* of the crowd, told so */
+    ck_assert_uint_eq(w->forward.stats.gave_way, 1);
+    ck_assert_uint_eq(stats_of(w)->crowded, 1);
+    close_world(w);
+}
+END_TEST
+
 START_TEST(closing_in_the_middle_leaves_nothing)
 {
     struct world *const w = open_world(1);
@@ -552,6 +577,7 @@ int main(void)
         { cookie_that_is_demanded_twice_is_no_failure, 0 },
         { client_that_vanishes_stops_nobody, 0 },
         { silent_names_keep_nobody_out, 0 },
+        { crowd_keeps_nobody_out, 0 },
         { closing_in_the_middle_leaves_nothing, 0 },
         { every_failed_allocation_leaves_nothing, 0 },
         { NULL, 0 },

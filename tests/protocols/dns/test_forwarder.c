@@ -23,6 +23,8 @@ struct place {
     struct kit_reply reply;
     uint8_t answer[KIRIM_DNS_UDP_BYTES]; /* of a server */
     struct kirim_dns_message message;
+    size_t displaced; /* who have waited, and made room for the last one that asked */
+    struct kirim_addr displaced_peer;
 };
 
 static struct place *open_place(void)
@@ -70,6 +72,19 @@ static struct kirim_dns_pending *ask_bytes(struct place *p, const uint8_t *wire,
     struct kirim_dns_room room = { p->reply.wire, KIRIM_DNS_UDP_BYTES, 0 };
     struct kirim_dns_pending *const pending =
         kirim_dns_forwarder_ask(p->forwarder, &request, &p->asker, &room);
+    p->displaced = 0;
+    for (const struct kirim_dns_asker *asker = kirim_dns_forwarder_next(p->forwarder);
+         asker != NULL; asker = kirim_dns_forwarder_next(p->forwarder)) {
+        struct kit_reply other;
+        struct kirim_dns_room other_room = { other.wire, KIRIM_DNS_UDP_BYTES, 0 };
+        kirim_dns_forwarder_write(p->forwarder, &other_room);
+        const struct kirim_dns_span span = { other.wire, other_room.bytes };
+        ck_assert_int_eq(kirim_dns_message_read(span, &other.message), KIRIM_OK);
+        ck_assert_uint_eq(kirim_dns_message_rcode(&other.message), KIRIM_DNS_SERVFAIL);
+        p->displaced++;
+        p->displaced_peer = asker->peer;
+    }
+    ck_assert_uint_le(p->displaced, 1);
     read_reply(p, &room);
     return pending;
 }
@@ -130,6 +145,17 @@ static size_t end(struct place *p, struct kirim_dns_pending *pending, uint16_t f
 {
     size_t count = 0;
     kirim_dns_forwarder_end(p->forwarder, pending, make_answer(p, pending, flags, ttl), p->now_ns);
+    while (next(p) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* Likewise without an answer. */
+static size_t end_unanswered(struct place *p, struct kirim_dns_pending *pending)
+{
+    size_t count = 0;
+    kirim_dns_forwarder_end(p->forwarder, pending, NULL, p->now_ns);
     while (next(p) != NULL) {
         count++;
     }
@@ -409,6 +435,99 @@ START_TEST(too_many_questions_are_servfail)
 }
 END_TEST
 
+/* One network has all questions; another one asks, until each has its share. */
+START_TEST(network_with_all_questions_makes_room)
+{
+    char name[8] = "0.b.";
+    struct place *const p = open_place();
+    struct kirim_dns_pending *first[PENDING_MAX];
+    for (uint16_t i = 0; i < PENDING_MAX; i++) {
+        name[0] = (char)('0' + i);
+        p->asker.peer = kit_addr(i % 2 == 0 ? "192.0.2.1:1000" : "192.0.2.99:1000");
+        first[i] = ask(p, name, i);
+        ck_assert_ptr_nonnull(first[i]);
+        ck_assert_ptr_null(kirim_dns_forwarder_surplus(p->forwarder));
+    }
+    ck_assert_ptr_null(ask(p, "x.b.", 98));
+    p->asker.peer = kit_addr("198.51.100.1:1000");
+    struct kirim_dns_pending *const other = ask(p, "x.b.", 99);
+    ck_assert_ptr_nonnull(other);
+    ck_assert_ptr_eq(kirim_dns_forwarder_surplus(p->forwarder), first[0]);
+    ck_assert_ptr_null(ask(p, "y.b.", 100)); /* not before that has ended */
+    ck_assert_uint_eq(end_unanswered(p, first[0]), 1);
+    ck_assert_uint_eq(kirim_dns_forwarder_cache_stats(p->forwarder)->stored, 0); /* no failure */
+    ck_assert_ptr_null(kirim_dns_forwarder_surplus(p->forwarder));
+    ck_assert_ptr_null(ask(p, "y.b.", 101)); /* two of three are no more than what is even */
+    p->asker.peer = kit_addr("192.0.2.1:1000");
+    ck_assert_ptr_null(ask(p, "z.b.", 102));
+    ck_assert_uint_eq(stats_of(p)->crowded, 1);
+    ck_assert_uint_eq(stats_of(p)->refused, 4);
+    ck_assert_uint_eq(stats_of(p)->pending_count, PENDING_MAX);
+    close_place(p);
+}
+END_TEST
+
+/* Within a network the oldest makes room, when it is old enough. */
+START_TEST(old_question_makes_room)
+{
+    char name[8] = "0.b.";
+    struct place *const p = open_place();
+    struct kirim_dns_pending *first[PENDING_MAX];
+    for (uint16_t i = 0; i < PENDING_MAX; i++) {
+        name[0] = (char)('0' + i);
+        first[i] = ask(p, name, i);
+        p->now_ns += SECOND / 100;
+    }
+    p->now_ns = SECOND + SECOND / 5 - 1;
+    ck_assert_ptr_null(ask(p, "x.b.", 98));
+    p->now_ns++;
+    ck_assert_ptr_null(ask(p, "1.b.", 50)); /* who needs no place takes none */
+    ck_assert_ptr_null(kirim_dns_forwarder_surplus(p->forwarder));
+    ck_assert_ptr_nonnull(ask(p, "x.b.", 99));
+    ck_assert_ptr_eq(kirim_dns_forwarder_surplus(p->forwarder), first[0]);
+    ck_assert_uint_eq(end(p, first[1], 0, 60), 2); /* another ends: nobody has to any more */
+    ck_assert_ptr_null(kirim_dns_forwarder_surplus(p->forwarder));
+    ck_assert_uint_eq(end(p, first[0], 0, 60), 1);
+    ck_assert_uint_eq(stats_of(p)->crowded, 0);
+    close_place(p);
+}
+END_TEST
+
+/* One who waits for the same in all places there are, and others who ask. */
+START_TEST(network_that_waits_everywhere_makes_room)
+{
+    struct place *const p = open_place();
+    struct kirim_dns_pending *const slow = ask(p, "slow.b.", 0);
+    for (uint16_t i = 1; i < WAITER_MAX; i++) {
+        ck_assert_ptr_null(ask(p, "slow.b.", i));
+    }
+    ck_assert_ptr_null(ask(p, "slow.b.", 50));
+    ck_assert_uint_eq(kirim_dns_message_rcode(&p->reply.message), KIRIM_DNS_SERVFAIL);
+    p->asker.peer = kit_addr("198.51.100.1:1000");
+    struct kirim_dns_pending *const quick = ask(p, "quick.b.", 1);
+    ck_assert_ptr_nonnull(quick);
+    ck_assert_uint_eq(p->displaced, 1);
+    const struct kirim_addr crowd = kit_addr("192.0.2.1:1000");
+    ck_assert(kirim_addr_equal(&p->displaced_peer, &crowd));
+    ck_assert_ptr_null(ask(p, "slow.b.", 2)); /* joins */
+    ck_assert_uint_eq(p->displaced, 1);
+    ck_assert_uint_eq(p->reply.bytes, 0);
+    ck_assert_uint_eq(stats_of(p)->waiter_count, WAITER_MAX);
+    ck_assert_uint_eq(end(p, quick, 0, 60), 1);
+    p->now_ns += SECOND / 5;
+    p->asker.peer = crowd;
+    ck_assert_ptr_null(ask(p, "slow.b.", 60)); /* there is room */
+    ck_assert_uint_eq(p->displaced, 0);
+    ck_assert_ptr_null(ask(p, "slow.b.", 61)); /* of the same network, since it is old enough */
+    ck_assert_uint_eq(p->displaced, 1);
+    ck_assert_uint_eq(stats_of(p)->crowded, 2);
+    ck_assert_uint_eq(stats_of(p)->displaced, 3);
+    ck_assert_uint_eq(end(p, slow, 0, 60), WAITER_MAX);
+    ck_assert_uint_eq(stats_of(p)->waiter_count, 0);
+    close_place(p);
+}
+END_TEST
+
 START_TEST(every_failing_allocation_is_survived)
 {
     for (size_t fail_at = 1; fail_at < 20; fail_at++) {
@@ -468,7 +587,7 @@ START_TEST(nobody_is_forgotten)
     for (size_t i = 0; i < STEP_COUNT; i++) {
         char name[8] = "0.b.";
         const size_t index = test_random_below(&random, PENDING_MAX);
-        p->now_ns += test_random_below(&random, SECOND);
+        p->now_ns += test_random_below(&random, 8) == 0 ? test_random_below(&random, SECOND) : 0;
         if (test_random_below(&random, 4) == 0 && under_way[index] != NULL) {
             static const uint16_t flags[] = { 0, 0, 0, KIRIM_DNS_REFUSED, KIRIM_DNS_FLAG_TC };
             answered += end(p, under_way[index], flags[test_random_below(&random, 5)],
@@ -477,10 +596,18 @@ START_TEST(nobody_is_forgotten)
             continue;
         }
         name[0] = (char)('0' + test_random_below(&random, 8));
-        kirim_addr_set_port(&p->asker.peer, (uint16_t)(1 + test_random_below(&random, 4)));
+        p->asker.peer = kit_addr(test_random_below(&random, 4) != 0 ? "192.0.2.1" : "192.0.9.1");
+        kirim_addr_set_port(&p->asker.peer, (uint16_t)(1 + test_random_below(&random, 2)));
         struct kirim_dns_pending *const begun =
             ask(p, name, (uint16_t)test_random_below(&random, 3));
-        answered += p->reply.bytes > 0 ? 1 : 0;
+        answered += p->displaced + (p->reply.bytes > 0 ? 1 : 0);
+        const struct kirim_dns_pending *const surplus = kirim_dns_forwarder_surplus(p->forwarder);
+        for (size_t k = 0; surplus != NULL && k < PENDING_MAX; k++) {
+            if (under_way[k] == surplus) {
+                answered += end_unanswered(p, under_way[k]);
+                under_way[k] = NULL;
+            }
+        }
         for (size_t k = 0; begun != NULL && k < PENDING_MAX; k++) {
             if (under_way[k] == NULL) {
                 under_way[k] = begun;
@@ -496,7 +623,9 @@ START_TEST(nobody_is_forgotten)
     }
     ck_assert_uint_gt(stats->repeated, 100);
     ck_assert_uint_gt(stats->coalesced, 100);
-    ck_assert_uint_gt(stats->refused, 100);
+    ck_assert_uint_gt(stats->refused, 10);
+    ck_assert_uint_gt(stats->displaced, 10);
+    ck_assert_uint_gt(stats->crowded, 10);
     close_place(p);
 }
 END_TEST
@@ -566,6 +695,9 @@ int main(void)
         { results_of_servers_are_passed_on, 0 },
         { answer_that_cannot_be_used_is_servfail, 0 },
         { too_many_questions_are_servfail, 0 },
+        { network_with_all_questions_makes_room, 0 },
+        { old_question_makes_room, 0 },
+        { network_that_waits_everywhere_makes_room, 0 },
         { every_failing_allocation_is_survived, 0 },
         { misuse_is_refused, 0 },
         { nobody_is_forgotten, 0 },
