@@ -15,7 +15,8 @@ enum {
     BLACK_HOLE_PTO = 2,  /* probe timeouts in a row that say so */
     BLACK_HOLE_LOST = 8, /* or so many lost long packets */
     BACKOFF_MAX = 10,
-    PERSISTENT = 3 /* probe timeouts */
+    PROBES_IN_SILENCE = 4, /* a silence that ends the connection is probed so often, at the least */
+    PERSISTENT = 3         /* probe timeouts */
 };
 
 static const uint64_t GRANULARITY_NS = 1000000;
@@ -142,6 +143,23 @@ uint64_t ki_channel_pto_ns(const struct kirim_channel *ch)
            ch->peer_params.ack_delay_ms * KI_CHANNEL_NS_PER_MS;
 }
 
+/* Backed off, but not so far that a path that is back is found too late for the connection: that
+ * ends by silence, and so does the row of probes. Never less than what was not backed off, since a
+ * round trip may be longer than a part of the silence. */
+static uint64_t backed_off_ns(const struct kirim_channel *ch)
+{
+    const struct ki_channel_recovery *const r = &ch->recovery;
+    const uint32_t backoff = r->pto_count < BACKOFF_MAX ? r->pto_count : BACKOFF_MAX;
+    const uint64_t base_ns = ki_channel_pto_ns(ch);
+    const uint64_t part_ns = ch->peer_params.idle_ms * KI_CHANNEL_NS_PER_MS / PROBES_IN_SILENCE;
+    const uint64_t most_ns = part_ns < PTO_NS_MAX ? part_ns : PTO_NS_MAX;
+    if (base_ns >= most_ns) {
+        return base_ns;
+    }
+    const uint64_t pto_ns = base_ns << backoff;
+    return pto_ns < most_ns ? pto_ns : most_ns;
+}
+
 uint64_t ki_channel_recovery_deadline(const struct kirim_channel *ch)
 {
     const struct ki_channel_recovery *const r = &ch->recovery;
@@ -151,9 +169,7 @@ uint64_t ki_channel_recovery_deadline(const struct kirim_channel *ch)
     if (r->loss_ns != KIRIM_NEVER) {
         return r->loss_ns;
     }
-    const uint32_t backoff = r->pto_count < BACKOFF_MAX ? r->pto_count : BACKOFF_MAX;
-    const uint64_t pto_ns = ki_channel_pto_ns(ch) << backoff;
-    return r->last_ns + (pto_ns < PTO_NS_MAX ? pto_ns : PTO_NS_MAX);
+    return r->last_ns + backed_off_ns(ch);
 }
 
 static void take_sample(struct kirim_channel *ch, const struct kirim_channel_frame *f,

@@ -124,6 +124,49 @@ START_TEST(probe_timeouts_double_and_send_two_packets)
 }
 END_TEST
 
+/* The path is away from the silence's beginning until shortly before its end; nobody but the probe
+ * timeouts asks whether it is back. */
+START_TEST(path_that_comes_back_before_silence_ends_it_is_found)
+{
+    struct kit_pair *const p = kit_pair_new(17);
+    p->client.options.keepalive_ns = 0;
+    p->server.options.params.idle_ms = 12000;
+    p->client.length = bulk;
+    kit_pair_open(p);
+    kit_pair_connect(p);
+    kit_pair_run(p, p->now_ns + SECOND);
+    const uint64_t start_ns = p->now_ns;
+    p->client.link.is_down = p->server.link.is_down = true;
+    ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, 0), KIRIM_OK);
+    const uint64_t sent = p->client.sent_count;
+    kit_pair_run(p, start_ns + 4 * SECOND);
+    const uint64_t timeouts = stats_of(&p->client).timeouts;
+    kit_pair_run(p, start_ns + 10 * SECOND);
+    ck_assert_uint_eq(stats_of(&p->client).timeouts, timeouts + 2);
+    ck_assert_uint_lt(p->client.sent_count - sent, 35); /* ten that filled the window, and probes */
+    p->client.link.is_down = p->server.link.is_down = false;
+    kit_pair_run(p, start_ns + 20 * SECOND);
+    ck_assert_uint_eq(p->server.ledger.count[0], 1);
+    kit_pair_free(p);
+}
+END_TEST
+
+/* A round trip that is longer than a quarter of the silence: no probe comes before its answer. */
+START_TEST(probe_timeouts_are_not_cut_below_the_round_trip)
+{
+    const struct kit_link link = { .delay_ns = 300 * MS };
+    struct kit_pair *const p = kit_pair_new(18);
+    kit_set_links(p, &link);
+    p->client.options.params.idle_ms = 2000;
+    kit_pair_open(p);
+    kit_pair_connect(p);
+    p->client.length = p->server.length = bulk;
+    send_bulk(p, 2, p->now_ns + 60 * SECOND);
+    ck_assert_uint_eq(stats_of(&p->client).timeouts, 0);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(long_silence_is_persistent_congestion)
 {
     struct kit_pair *const p = open_pair(4, NULL);
@@ -380,6 +423,8 @@ int main(void)
         { packet_three_before_an_acknowledged_one_is_lost, 0 },
         { packet_before_an_acknowledged_one_is_lost_in_time, 0 },
         { probe_timeouts_double_and_send_two_packets, 0 },
+        { path_that_comes_back_before_silence_ends_it_is_found, 0 },
+        { probe_timeouts_are_not_cut_below_the_round_trip, 0 },
         { long_silence_is_persistent_congestion, 0 },
         { window_opens_only_when_it_is_used, 0 },
         { bulk_fills_a_link_and_stays_within_its_queue, 0 },
