@@ -379,13 +379,15 @@ const struct kirim_link_rules *ki_sim_link_rules(struct kirim_sim_host *from,
                                                  struct kirim_sim_host *to,
                                                  const struct ki_sim_link *link);
 
-/* ---- sim_wire.c ------------------------------------------------------------------------------ */
+/* ---- sim_send.c ------------------------------------------------------------------------------ */
 
 uint32_t ki_sim_submit(struct ki_reactor *r, struct ki_port *p, struct ki_entry *e, uint32_t n,
                        struct ki_refusal *why);
 
 kirim_err ki_sim_path_mtu(struct ki_reactor *r, struct ki_port *p, const struct kirim_addr *peer,
                           uint32_t *out);
+
+/* ---- sim_wire.c ------------------------------------------------------------------------------ */
 
 /* A packet or a report has arrived; takes it over. */
 void ki_sim_packet_arrive(struct kirim_sim *sim, struct ki_sim_packet *pk);
