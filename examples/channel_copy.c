@@ -123,12 +123,12 @@ static void parse_options(struct program *p, int argc, char **argv)
 
 static int receive(struct program *p)
 {
-    struct tftp_files files;
+    struct files files;
     if (p->setup.is_discarding) {
         return copy_receive(&p->setup, NULL);
     }
     memset(&files, 0, sizeof files);
-    if (!tftp_files_open(&files, p->root)) {
+    if (!files_open(&files, p->root)) {
         cli_say(&p->cli, "%s: not a directory that can be read", p->root);
         return CLI_FAILURE;
     }
@@ -137,7 +137,7 @@ static int receive(struct program *p)
     stop_release();
     (void)kirim_loop_close(p->setup.loop);
     p->setup.loop = NULL;
-    tftp_files_close(&files);
+    files_close(&files);
     return status;
 }
 

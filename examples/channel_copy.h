@@ -17,7 +17,7 @@
 #include <kirim/kirim.h>
 
 #include "common/cli.h"
-#include "tftp_files.h"
+#include "files.h"
 
 enum {
     COPY_FILE_MAX = 60, /* of one run: streams 1 and up */
@@ -46,6 +46,6 @@ int copy_send(const struct copy_setup *setup, const struct kirim_addr *to, const
               size_t count, uint64_t generated_bytes);
 
 /* Takes files until the user ends it. Returns what main() returns. */
-int copy_receive(const struct copy_setup *setup, struct tftp_files *files);
+int copy_receive(const struct copy_setup *setup, struct files *files);
 
 #endif

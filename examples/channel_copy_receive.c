@@ -31,7 +31,7 @@ struct source {
 
 struct receiver {
     const struct copy_setup *setup;
-    struct tftp_files *files; /* NULL: nothing is kept */
+    struct files *files; /* NULL: nothing is kept */
     struct kirim_channel_listener listener[CLI_LISTEN_MAX];
     size_t listener_count, open_count;
     struct report report;
@@ -211,7 +211,7 @@ static void print_counters(const struct receiver *r)
             r->byte_count, r->failed_count);
 }
 
-int copy_receive(const struct copy_setup *setup, struct tftp_files *files)
+int copy_receive(const struct copy_setup *setup, struct files *files)
 {
     static struct receiver receiver;
     struct receiver *const r = &receiver;

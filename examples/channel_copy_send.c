@@ -37,7 +37,7 @@ struct sender {
 
 static const char *name_of(const char *path)
 {
-    const char *const slash = tftp_files_last_separator(path);
+    const char *const slash = files_last_separator(path);
     return slash != NULL ? slash + 1 : path;
 }
 

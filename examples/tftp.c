@@ -14,7 +14,7 @@
 
 #include "common/cli.h"
 #include "common/stop.h"
-#include "tftp_files.h"
+#include "files.h"
 
 enum { PATH_BYTES = 1024, GIVE_UP_SECONDS = 30, GIVE_UP_SECONDS_MAX = 86400 };
 
@@ -26,7 +26,7 @@ struct program {
     struct cli cli;
     struct kirim_loop *loop;
     struct kirim_addr server;
-    struct tftp_files files;
+    struct files files;
     struct kirim_tftp_client client;
     struct kirim_tftp_client_options options;
     const char *local;
@@ -108,7 +108,7 @@ static void parse_server(struct program *p, const char *text)
 /* The directory of the local file, and its name there. */
 static void split_local(struct program *p)
 {
-    const char *const slash = tftp_files_last_separator(p->local);
+    const char *const slash = files_last_separator(p->local);
     const size_t bytes = slash != NULL ? (size_t)(slash - p->local) : 0;
     if (bytes >= sizeof p->directory) {
         cli_fail_usage(&p->cli, "the local file's name is too long");
@@ -225,7 +225,7 @@ int main(int argc, char **argv)
     static struct program program;
     struct program *const p = &program;
     parse_options(p, argc, argv);
-    if (!tftp_files_open(&p->files, p->directory)) {
+    if (!files_open(&p->files, p->directory)) {
         cli_say(&p->cli, "%s: not a directory that can be read", p->directory);
         return CLI_FAILURE;
     }
@@ -238,6 +238,6 @@ int main(int argc, char **argv)
     const int status = transfer(p);
     stop_release();
     (void)kirim_loop_close(p->loop);
-    tftp_files_close(&p->files);
+    files_close(&p->files);
     return status;
 }

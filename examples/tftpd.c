@@ -4,7 +4,7 @@
  *
  * All the protocol is in protocols/tftp: server.h answers requests, transfer.h moves a file,
  * tftp_endpoint.h puts that on endpoints of a loop, one for each transfer. The files are those of
- * tftp_files.h. Everything runs in one thread, reading and writing of files too.
+ * files.h. Everything runs in one thread, reading and writing of files too.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "common/cli.h"
 #include "common/report.h"
 #include "common/stop.h"
-#include "tftp_files.h"
+#include "files.h"
 
 enum {
     RECEIVE_BUFFER_BYTES = 1 << 20, /* for bursts of requests; the system may give less */
@@ -31,7 +31,7 @@ struct daemon {
         windowsize_max;
     struct kirim_loop *loop;
     struct report report;
-    struct tftp_files files;
+    struct files files;
     struct kirim_tftp_server server;
     struct kirim_limiter limiter;
     struct kirim_limiter_slot slots[LIMITER_SLOT_COUNT];
@@ -232,7 +232,7 @@ int main(int argc, char **argv)
         (void)kirim_addr_parse("[::]:69", &d->cli.listen[1]);
         d->cli.listen_count = 2;
     }
-    if (!tftp_files_open(&d->files, d->root)) {
+    if (!files_open(&d->files, d->root)) {
         cli_say(&d->cli, "%s: not a directory that can be read", d->root);
         return CLI_FAILURE;
     }
@@ -252,6 +252,6 @@ int main(int argc, char **argv)
     if (d->cli.has_stats) {
         print_counters(d);
     }
-    tftp_files_close(&d->files);
+    files_close(&d->files);
     return status;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * tftp_files.h for Windows. Names have passed kirim_tftp_path_check(), so none is a device, a drive
+ * files.h for Windows. Names have passed kirim_tftp_path_check(), so none is a device, a drive
  * or a stream. Each directory of a name is opened, refused if it is a reparse point (a link, a
  * junction), and held open as long as the file, not shared for deletion: nobody can put something
  * else in its place meanwhile. Names are UTF-8. Sources: CreateFileW, MoveFileExW,
  * GetFileInformationByHandle, GetDiskFreeSpaceExW, MultiByteToWideChar.
  */
-#include "tftp_files.h"
+#include "files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ static int widen_root(const char *root, wchar_t *out, int units)
 }
 
 /* The path of the first `bytes` of a name in the root; false: there is no such path. */
-static bool make_path(const struct tftp_files *files, const char *name, size_t bytes,
+static bool make_path(const struct files *files, const char *name, size_t bytes,
                       wchar_t path[PATH_UNITS])
 {
     const int root = widen_root(files->path, path, PATH_UNITS - 1);
@@ -80,7 +80,7 @@ static bool make_path(const struct tftp_files *files, const char *name, size_t b
 
 /* Holds the directory that the first `bytes` of a name are. Who holds it without any right to read
  * it would not keep others from renaming it. */
-static kirim_err hold_directory(const struct tftp_files *files, const char *name, size_t bytes,
+static kirim_err hold_directory(const struct files *files, const char *name, size_t bytes,
                                 struct file *file)
 {
     const DWORD wanted = FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT;
@@ -104,9 +104,9 @@ static kirim_err hold_directory(const struct tftp_files *files, const char *name
 }
 
 /* The path of a name, and that of an unfinished file beside it. */
-static kirim_err make_paths(struct tftp_files *files, const char *name, struct file *file)
+static kirim_err make_paths(struct files *files, const char *name, struct file *file)
 {
-    char unfinished[KIRIM_TFTP_PATH_BYTES_MAX + sizeof TFTP_FILES_UNFINISHED + NUMBERS_BYTES];
+    char unfinished[KIRIM_TFTP_PATH_BYTES_MAX + sizeof FILES_UNFINISHED + NUMBERS_BYTES];
     const char *last = name;
     for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(last, '/')) {
         const kirim_err err = hold_directory(files, name, (size_t)(slash - name), file);
@@ -115,12 +115,12 @@ static kirim_err make_paths(struct tftp_files *files, const char *name, struct f
         }
         last = slash + 1;
     }
-    if (_strnicmp(last, TFTP_FILES_UNFINISHED, strlen(TFTP_FILES_UNFINISHED)) == 0) {
+    if (_strnicmp(last, FILES_UNFINISHED, strlen(FILES_UNFINISHED)) == 0) {
         return KIRIM_ENOENT;
     }
     const int bytes = snprintf(unfinished, sizeof unfinished,
-                               "%.*s" TFTP_FILES_UNFINISHED "%lu-%" PRIu32, (int)(last - name),
-                               name, (unsigned long)GetCurrentProcessId(), files->file_number++);
+                               "%.*s" FILES_UNFINISHED "%lu-%" PRIu32, (int)(last - name), name,
+                               (unsigned long)GetCurrentProcessId(), files->file_number++);
     const bool is_whole = bytes > 0 && (size_t)bytes < sizeof unfinished &&
                           make_path(files, name, strlen(name), file->path) &&
                           make_path(files, unfinished, (size_t)bytes, file->unfinished);
@@ -138,7 +138,7 @@ static void free_file(struct file *file)
     free(file);
 }
 
-static kirim_err make_file(struct tftp_files *files, const char *name, struct file **out)
+static kirim_err make_file(struct files *files, const char *name, struct file **out)
 {
     struct file *const file = calloc(1, sizeof *file);
     if (file == NULL) {
@@ -187,8 +187,7 @@ static kirim_err open_read(void *user, const char *name, void **out, uint64_t *b
     return KIRIM_OK;
 }
 
-static kirim_err check_place(const struct tftp_files *files, const struct file *file,
-                             uint64_t bytes)
+static kirim_err check_place(const struct files *files, const struct file *file, uint64_t bytes)
 {
     const DWORD attributes = GetFileAttributesW(file->path);
     ULARGE_INTEGER space;
@@ -272,7 +271,7 @@ static void discard_file(void *user, void *opened)
 
 static kirim_err commit_file(void *user, void *opened)
 {
-    const struct tftp_files *const files = user;
+    const struct files *const files = user;
     struct file *const file = opened;
     const DWORD flags = files->is_overwriting ? MOVEFILE_REPLACE_EXISTING : 0;
     kirim_err err = CloseHandle(file->handle) ? KIRIM_OK : err_of(GetLastError());
@@ -285,16 +284,16 @@ static kirim_err commit_file(void *user, void *opened)
     return err;
 }
 
-const char *tftp_files_last_separator(const char *path)
+const char *files_last_separator(const char *path)
 {
     const char *const slash = strrchr(path, '/');
     const char *const backslash = strrchr(path, '\\');
     return backslash != NULL && (slash == NULL || backslash > slash) ? backslash : slash;
 }
 
-bool tftp_files_open(struct tftp_files *files, const char *path)
+bool files_open(struct files *files, const char *path)
 {
-    *files = (struct tftp_files){ .path = path };
+    *files = (struct files){ .path = path };
     files->storage = (struct kirim_tftp_storage){ files,      open_read,   open_write,  read_file,
                                                   write_file, commit_file, discard_file };
     wchar_t wide[PATH_UNITS];
@@ -305,7 +304,7 @@ bool tftp_files_open(struct tftp_files *files, const char *path)
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-void tftp_files_close(struct tftp_files *files)
+void files_close(struct files *files)
 {
     (void)files;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * tftp_files.h for Linux. Every component of a name is opened by itself, from the directory before
+ * files.h for Linux. Every component of a name is opened by itself, from the directory before
  * it and without following links, so that nobody who moves directories meanwhile can lead it out.
  * Sources: openat(2), linkat(2), renameat(2), fstatvfs(3).
  */
 #define _GNU_SOURCE /* O_PATH */
-#include "tftp_files.h"
+#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static kirim_err err_of(int number)
 }
 
 /* The directory that a name leads to, and its last component. */
-static kirim_err open_directory(const struct tftp_files *files, const char *name, int *directory,
+static kirim_err open_directory(const struct files *files, const char *name, int *directory,
                                 char last[NAME_BYTES])
 {
     int at = fcntl((int)files->root, F_DUPFD_CLOEXEC, 0);
@@ -75,7 +75,7 @@ static kirim_err open_directory(const struct tftp_files *files, const char *name
     if (at < 0) {
         return err_of(errno);
     }
-    if (strncmp(name, TFTP_FILES_UNFINISHED, strlen(TFTP_FILES_UNFINISHED)) == 0 ||
+    if (strncmp(name, FILES_UNFINISHED, strlen(FILES_UNFINISHED)) == 0 ||
         strlen(name) >= NAME_BYTES) {
         (void)close(at);
         return KIRIM_ENOENT;
@@ -145,8 +145,7 @@ static kirim_err open_read(void *user, const char *name, void **out, uint64_t *b
 }
 
 /* What is in the way of a new file of this name. */
-static kirim_err check_place(const struct tftp_files *files, const struct file *file,
-                             uint64_t bytes)
+static kirim_err check_place(const struct files *files, const struct file *file, uint64_t bytes)
 {
     struct stat status;
     struct statvfs space;
@@ -168,13 +167,12 @@ static kirim_err check_place(const struct tftp_files *files, const struct file *
 }
 
 /* A name that nobody else has; another process's is passed over. */
-static kirim_err make_unfinished(struct tftp_files *files, struct file *file)
+static kirim_err make_unfinished(struct files *files, struct file *file)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     do {
-        (void)snprintf(file->unfinished, sizeof file->unfinished,
-                       TFTP_FILES_UNFINISHED "%jd-%" PRIu32, (intmax_t)getpid(),
-                       files->file_number++);
+        (void)snprintf(file->unfinished, sizeof file->unfinished, FILES_UNFINISHED "%jd-%" PRIu32,
+                       (intmax_t)getpid(), files->file_number++);
         file->descriptor = openat(file->directory, file->unfinished, flags, FILE_MODE);
     } while (file->descriptor < 0 && errno == EEXIST);
     return file->descriptor < 0 ? err_of(errno) : KIRIM_OK;
@@ -182,7 +180,7 @@ static kirim_err make_unfinished(struct tftp_files *files, struct file *file)
 
 static kirim_err open_write(void *user, const char *name, uint64_t bytes, void **out)
 {
-    struct tftp_files *const files = user;
+    struct files *const files = user;
     struct file *const file = make_file();
     if (file == NULL) {
         return KIRIM_ENOMEM;
@@ -255,7 +253,7 @@ static void discard_file(void *user, void *opened)
  * the close. */
 static kirim_err commit_file(void *user, void *opened)
 {
-    const struct tftp_files *const files = user;
+    const struct files *const files = user;
     struct file *const file = opened;
     const int descriptor = file->descriptor;
     file->descriptor = -1;
@@ -270,21 +268,21 @@ static kirim_err commit_file(void *user, void *opened)
     return err;
 }
 
-const char *tftp_files_last_separator(const char *path)
+const char *files_last_separator(const char *path)
 {
     return strrchr(path, '/');
 }
 
-bool tftp_files_open(struct tftp_files *files, const char *path)
+bool files_open(struct files *files, const char *path)
 {
-    *files = (struct tftp_files){ .path = path };
+    *files = (struct files){ .path = path };
     files->storage = (struct kirim_tftp_storage){ files,      open_read,   open_write,  read_file,
                                                   write_file, commit_file, discard_file };
     files->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return files->root >= 0;
 }
 
-void tftp_files_close(struct tftp_files *files)
+void files_close(struct files *files)
 {
     (void)close((int)files->root);
 }
