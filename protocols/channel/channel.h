@@ -86,9 +86,19 @@ struct kirim_channel_handler {
 /** Starts a handler: `{ KIRIM_CHANNEL_HANDLER_INIT, .received = f }`. */
 #define KIRIM_CHANNEL_HANDLER_INIT sizeof(struct kirim_channel_handler)
 
+/** What a message that waits takes beside its bytes, as long as few of its parts are missing. */
+enum { KIRIM_CHANNEL_WAITING_BYTES = 1024 };
+
+/** The least `bytes_max` of a budget with which messages up to `message_bytes` can arrive in parts:
+ * no channel gets more than it leaves free, so one alone gets half. Where others hold some, a
+ * channel gets half of what they leave, and waits if that is too little. */
+#define KIRIM_CHANNEL_BUDGET_BYTES_MIN(message_bytes) \
+    (2 * ((uint64_t)(message_bytes) + KIRIM_CHANNEL_WAITING_BYTES))
+
 /** Bytes that wait in several channels together; zero but for `bytes_max` at first. */
 struct kirim_channel_budget {
-    uint64_t bytes_max; /**< At most so many; each channel at most as many as it leaves free. */
+    uint64_t bytes_max; /**< At most so many; each channel at most as many as it leaves free. At
+                             least KIRIM_CHANNEL_BUDGET_BYTES_MIN() of the longest message. */
     uint64_t bytes;     /**< So many now. */
     uint64_t refused;   /**< Times that something found no room. */
 };

@@ -243,6 +243,16 @@ static kirim_err init_listener(struct kirim_channel_listener *l, struct kirim_lo
                                          options->reset_key != NULL ? options->reset_key : keys[1]);
 }
 
+static bool is_valid(const struct kirim_channel_listen_options *o)
+{
+    if (o == NULL || o->size != sizeof *o || o->endpoint == NULL || o->channel.handler == NULL) {
+        return false;
+    }
+    const struct kirim_channel_budget *const shared = o->channel.budget;
+    const uint64_t most = shared != NULL ? shared->bytes_max : o->reassembly_bytes_max;
+    return most >= KIRIM_CHANNEL_BUDGET_BYTES_MIN(o->channel.params.message_bytes_max);
+}
+
 kirim_err kirim_channel_listen(struct kirim_channel_listener *listener, struct kirim_loop *loop,
                                const struct kirim_channel_listen_options *options)
 {
@@ -250,8 +260,7 @@ kirim_err kirim_channel_listen(struct kirim_channel_listener *listener, struct k
         KIRIM_SESSIONS_HANDLER_INIT, admit, answer, opened, NULL, set_closed,
     };
     struct kirim_sessions_options o = KIRIM_SESSIONS_OPTIONS_INIT;
-    if (listener == NULL || loop == NULL || options == NULL || options->size != sizeof *options ||
-        options->endpoint == NULL || options->channel.handler == NULL) {
+    if (listener == NULL || loop == NULL || !is_valid(options)) {
         return KIRIM_EINVAL;
     }
     kirim_err err = init_listener(listener, loop, options);

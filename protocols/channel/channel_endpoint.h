@@ -50,7 +50,10 @@ struct kirim_channel_listen_options {
     uint32_t count_max;
     /** Most channels of one prefix. 0: no limit of its own. */
     uint32_t prefix_count_max;
-    /** Most bytes that wait in all channels together, for other parts, for order, or held. */
+    /** Most bytes that wait in all channels together, for other parts, for order, or held; one
+     * alone gets half of them. At least KIRIM_CHANNEL_BUDGET_BYTES_MIN() of
+     * `channel.params.message_bytes_max`, as has the budget of `channel` if there is one: not read
+     * then. */
     uint64_t reassembly_bytes_max;
 };
 
@@ -105,7 +108,8 @@ KIRIM_BEGIN_DECLS
  * @param loop      Open loop.
  * @param options   Copied, but for the handler of the channels, which lives as long as they do.
  * @retval KIRIM_OK      Open; channels are accepted from the next turn on.
- * @retval KIRIM_EINVAL  NULL, a size that no version had, or a value out of bounds.
+ * @retval KIRIM_EINVAL  NULL, a size that no version had, or a value out of bounds: also a budget
+ * in which the longest message finds no room.
  * @return Also any error of kirim_sessions_open() and kirim_loop_random().
  * @note Loop thread; callable from any callback.
  */

@@ -161,12 +161,45 @@ START_TEST(begin_that_found_no_room_may_come_again)
 }
 END_TEST
 
+/* Half of the budget is for one channel: with less than twice its longest message that would never
+ * arrive. */
+START_TEST(listener_has_room_for_its_longest_message)
+{
+    const uint64_t least = KIRIM_CHANNEL_BUDGET_BYTES_MIN(100000);
+    struct kit_memory memory = { 0 };
+    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    struct kirim_channel_budget shared = { .bytes_max = least - 1 };
+    struct kirim_channel_listener listener;
+    struct kirim_sim *sim = NULL;
+    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
+    struct kirim_loop *const loop = open_loop(sim, "server", "10.0.0.1", &memory);
+    ep.local = addr_of("0.0.0.0:7");
+    lo.endpoint = &ep;
+    lo.channel.handler = &handler;
+    lo.channel.params.message_bytes_max = 100000;
+    lo.reassembly_bytes_max = least - 1;
+    ck_assert_int_eq(kirim_channel_listen(&listener, loop, &lo), KIRIM_EINVAL);
+    lo.reassembly_bytes_max = least;
+    lo.channel.budget = &shared;
+    ck_assert_int_eq(kirim_channel_listen(&listener, loop, &lo), KIRIM_EINVAL);
+    shared.bytes_max = least;
+    lo.reassembly_bytes_max = 0;
+    ck_assert_int_eq(kirim_channel_listen(&listener, loop, &lo), KIRIM_OK);
+    ck_assert_int_eq(kirim_loop_close(loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_close(sim), KIRIM_OK);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
         { layer_below_that_refuses_costs_no_busy_timer, 0 },
         { server_without_memory_keeps_no_session, 12 },
         { begin_that_found_no_room_may_come_again, 12 },
+        { listener_has_room_for_its_longest_message, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/channel carrier", claims);

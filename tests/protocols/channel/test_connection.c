@@ -545,6 +545,24 @@ START_TEST(budget_of_all_delays_what_does_not_fit)
 }
 END_TEST
 
+/* What a listener needs at the least is what one channel needs for its longest message. */
+START_TEST(least_budget_takes_the_longest_message)
+{
+    struct kit_pair *const p = kit_pair_new(23);
+    p->client.length = wide;
+    p->server.options.params.message_bytes_max = (uint32_t)wide(0, 0);
+    p->budget.bytes_max = KIRIM_CHANNEL_BUDGET_BYTES_MIN(wide(0, 0));
+    p->server.options.budget = &p->budget;
+    kit_pair_open(p);
+    for (uint64_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(kit_send(&p->client, 0, KIRIM_CHANNEL_ORDERED, i), KIRIM_OK);
+    }
+    kit_pair_run(p, p->now_ns + 20 * SECOND);
+    ck_assert_uint_eq(p->server.ledger.count[0], 3);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(message_too_long_is_refused)
 {
     struct kit_pair *const p = kit_pair_new(19);
@@ -686,6 +704,7 @@ int main(void)
         { what_is_held_is_not_lost_when_the_peer_finishes, 0 },
         { longest_message_passes_the_smallest_window, 0 },
         { budget_of_all_delays_what_does_not_fit, 2 },
+        { least_budget_takes_the_longest_message, 0 },
         { message_too_long_is_refused, 0 },
         { sequenced_messages_give_way_to_newer_ones, 0 },
         { server_follows_when_the_challenge_was_answered, 0 },
