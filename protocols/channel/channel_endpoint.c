@@ -8,9 +8,13 @@
 
 #include <string.h>
 
+#include "used.h"
+
 enum { KEY_AT = 1, KEY_END = KEY_AT + KIRIM_CHANNEL_ID_BYTES, RECEIVE_BYTES = 1 << 20 };
 
 static const uint64_t ROTATION_NS = UINT64_C(60000000000);
+/* A token counts its age in whole seconds. */
+static const uint64_t TOKEN_NS = (KIRIM_CHANNEL_GATE_SECONDS + 1) * UINT64_C(1000000000);
 static const struct kirim_rate reset_rate = { 100, 20 };
 
 /* Behind each session. */
@@ -43,26 +47,13 @@ static void classify(const struct kirim_datagram *d, struct kirim_class *out, vo
     }
 }
 
-/* Whether a channel of this id began lately. */
-static bool is_late(const struct kirim_channel_listener *l, const uint8_t *id)
-{
-    const uint32_t count = l->ki_latest_count < KIRIM_CHANNEL_LATEST_MAX ? l->ki_latest_count
-                                                                         : KIRIM_CHANNEL_LATEST_MAX;
-    for (uint32_t i = 0; i < count; i++) {
-        if (memcmp(l->ki_latest[i], id, KIRIM_CHANNEL_ID_BYTES) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* From when it has begun: who found no room may ask again. */
-static void note_latest(struct kirim_channel_listener *l, const uint8_t *id)
+static void note_used(struct kirim_channel_listener *l, const uint8_t *id)
 {
-    memcpy(l->ki_latest[l->ki_latest_count % KIRIM_CHANNEL_LATEST_MAX], id, KIRIM_CHANNEL_ID_BYTES);
-    l->ki_latest_count++;
-    if (l->ki_latest_count == 2 * KIRIM_CHANNEL_LATEST_MAX) {
-        l->ki_latest_count = KIRIM_CHANNEL_LATEST_MAX;
+    const uint64_t forgotten_ns = ki_channel_used_add(l->ki_used, id, kirim_loop_now(l->ki_loop));
+    if (forgotten_ns > 0) {
+        kirim_channel_gate_refuse_until(&l->ki_gate, forgotten_ns);
+        l->stats.crowded++;
     }
 }
 
@@ -75,7 +66,8 @@ static kirim_err admit(struct kirim_sessions *set, const struct kirim_datagram *
     };
     struct kirim_channel_packet p;
     (void)set;
-    if (l->ki_is_closing || kirim_channel_gate_check(&l->ki_gate, &v, &p) < 0 || is_late(l, p.to)) {
+    if (l->ki_is_closing || kirim_channel_gate_check(&l->ki_gate, &v, &p) < 0 ||
+        ki_channel_used_has(l->ki_used, p.to)) {
         l->stats.refused++;
         return KIRIM_EACCES;
     }
@@ -148,7 +140,7 @@ static void begun(struct kirim_channel *channel, struct kirim_layer *layer, void
 {
     struct kirim_channel_listener *const l = listener_of(layer);
     l->stats.accepted++;
-    note_latest(l, kirim_channel_id(channel));
+    note_used(l, kirim_channel_id(channel));
     if (l->ki_options.accepted != NULL) {
         l->ki_options.accepted(l, channel, user);
     }
@@ -172,12 +164,20 @@ static void opened(struct kirim_sessions *set, struct kirim_session *session, vo
     }
 }
 
+static void free_used(struct kirim_channel_listener *l)
+{
+    ki_channel_used_free(l->ki_used);
+    (void)kirim_loop_alloc(l->ki_loop, l->ki_used, sizeof *l->ki_used, 0);
+    l->ki_used = NULL;
+}
+
 static void set_closed(struct kirim_sessions *set, void *user)
 {
     struct kirim_channel_listener *const l = user;
     (void)set;
     kirim_timer_cancel(&l->ki_deadline);
     kirim_timer_cancel(&l->ki_rotation);
+    free_used(l);
     if (l->ki_options.closed != NULL) {
         l->ki_options.closed(l, l->ki_options.user);
     }
@@ -218,10 +218,26 @@ static struct kirim_endpoint_options endpoint_options(struct kirim_loop *loop,
     return o;
 }
 
+static void *give_memory(void *user, void *old, size_t old_bytes, size_t new_bytes)
+{
+    return kirim_loop_alloc(user, old, old_bytes, new_bytes);
+}
+
+static kirim_err open_used(struct kirim_channel_listener *l, const uint8_t *key)
+{
+    const struct ki_channel_memory memory = { give_memory, l->ki_loop };
+    l->ki_used = ki_channel_get_memory(&memory, sizeof *l->ki_used);
+    if (l->ki_used == NULL) {
+        return KIRIM_ENOMEM;
+    }
+    ki_channel_used_init(l->ki_used, &memory, TOKEN_NS, key);
+    return KIRIM_OK;
+}
+
 static kirim_err init_listener(struct kirim_channel_listener *l, struct kirim_loop *loop,
                                const struct kirim_channel_listen_options *options)
 {
-    uint8_t keys[2][KIRIM_SIPHASH_KEY_BYTES];
+    uint8_t keys[3][KIRIM_SIPHASH_KEY_BYTES];
     memset(l, 0, sizeof *l);
     l->ki_options = *options;
     l->ki_loop = loop;
@@ -236,11 +252,12 @@ static kirim_err init_listener(struct kirim_channel_listener *l, struct kirim_lo
     }
     l->ki_rotation = (struct kirim_timer)KIRIM_TIMER_INIT(rotate, l);
     l->ki_deadline = (struct kirim_timer)KIRIM_TIMER_INIT(expire_close, l);
-    const kirim_err err = kirim_loop_random(loop, keys, sizeof keys);
-    return err < 0
-               ? err
-               : kirim_channel_gate_init(&l->ki_gate, &options->channel.params, keys[0],
-                                         options->reset_key != NULL ? options->reset_key : keys[1]);
+    kirim_err err = kirim_loop_random(loop, keys, sizeof keys);
+    if (err == KIRIM_OK) {
+        const uint8_t *const reset_key = options->reset_key != NULL ? options->reset_key : keys[1];
+        err = kirim_channel_gate_init(&l->ki_gate, &options->channel.params, keys[0], reset_key);
+    }
+    return err < 0 ? err : open_used(l, keys[2]);
 }
 
 static bool is_valid(const struct kirim_channel_listen_options *o)
@@ -280,6 +297,7 @@ kirim_err kirim_channel_listen(struct kirim_channel_listener *listener, struct k
     o.idle_ns = KIRIM_NEVER; /* the channels have clocks of their own */
     err = kirim_sessions_open(loop, &o, &listener->sessions);
     if (err < 0) {
+        free_used(listener);
         return err;
     }
     return kirim_timer_arm_after(loop, &listener->ki_rotation, ROTATION_NS);

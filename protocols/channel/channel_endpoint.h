@@ -11,10 +11,6 @@
 
 #include "channel_layer.h"
 
-/** Connection ids of the last channels are remembered, so many, so that a late copy of a BEGIN does
- * not begin a second one when the first has ended. */
-enum { KIRIM_CHANNEL_LATEST_MAX = 256 };
-
 struct kirim_channel_listener;
 
 /** What a listener counts. */
@@ -24,6 +20,8 @@ struct kirim_channel_listener_stats {
     uint64_t accepted; /**< Channels that began. */
     uint64_t resets;   /**< RESET, sent for DATA of nobody's. */
     uint64_t dropped;  /**< Datagrams of nobody's without an answer. */
+    uint64_t crowded;  /**< Times that tokens were refused before their time, as more channels had
+                            begun than are remembered: some 65,000 in 16 s. */
 };
 
 /** How to listen; start from KIRIM_CHANNEL_LISTEN_OPTIONS_INIT. */
@@ -76,8 +74,7 @@ struct kirim_channel_listener {
     struct kirim_loop *ki_loop;
     struct kirim_timer ki_rotation;
     struct kirim_bucket ki_resets;
-    uint8_t ki_latest[KIRIM_CHANNEL_LATEST_MAX][KIRIM_CHANNEL_ID_BYTES];
-    uint32_t ki_latest_count;
+    struct ki_channel_used *ki_used; /**< Ids that have begun a channel. */
     uint32_t ki_channel_count;
     struct kirim_timer ki_deadline;
     bool ki_is_closing;
@@ -110,6 +107,7 @@ KIRIM_BEGIN_DECLS
  * @retval KIRIM_OK      Open; channels are accepted from the next turn on.
  * @retval KIRIM_EINVAL  NULL, a size that no version had, or a value out of bounds: also a budget
  * in which the longest message finds no room.
+ * @retval KIRIM_ENOMEM  Out of memory.
  * @return Also any error of kirim_sessions_open() and kirim_loop_random().
  * @note Loop thread; callable from any callback.
  */

@@ -15,6 +15,8 @@ enum {
     RESET_BYTES = 1 + KIRIM_CHANNEL_RESET_BYTES
 };
 
+static const uint64_t NS_PER_S = UINT64_C(1000000000);
+
 kirim_err kirim_channel_gate_init(struct kirim_channel_gate *gate,
                                   const struct kirim_channel_params *params,
                                   const uint8_t token_key[KIRIM_SIPHASH_KEY_BYTES],
@@ -33,6 +35,12 @@ void kirim_channel_gate_rotate(struct kirim_channel_gate *gate,
                                const uint8_t token_key[KIRIM_SIPHASH_KEY_BYTES])
 {
     kirim_token_keys_rotate(&gate->ki_keys, token_key);
+}
+
+void kirim_channel_gate_refuse_until(struct kirim_channel_gate *gate, uint64_t time_ns)
+{
+    const uint64_t since_s = time_ns / NS_PER_S + 1;
+    gate->ki_since_s = since_s > gate->ki_since_s ? since_s : gate->ki_since_s;
 }
 
 void kirim_channel_gate_reset(const struct kirim_channel_gate *gate,
@@ -132,6 +140,9 @@ kirim_err kirim_channel_gate_check(const struct kirim_channel_gate *gate,
     }
     if (claim.payload_bytes != sizeof p.to || memcmp(claim.payload, p.to, sizeof p.to) != 0) {
         return KIRIM_EACCES;
+    }
+    if (visit->now_ns / NS_PER_S < gate->ki_since_s + claim.age_s) {
+        return KIRIM_ETIMEDOUT;
     }
     *out = p;
     return KIRIM_OK;

@@ -24,6 +24,7 @@ struct kirim_channel_gate {
     /** @privatesection The gate's. */
     struct kirim_token_keys ki_keys;               /**< Of tokens. */
     uint8_t ki_reset_key[KIRIM_SIPHASH_KEY_BYTES]; /**< Of reset tokens. */
+    uint64_t ki_since_s;                           /**< Tokens are good from this second on. */
 };
 
 KIRIM_BEGIN_DECLS
@@ -50,6 +51,11 @@ kirim_err kirim_channel_gate_init(struct kirim_channel_gate *gate,
 void kirim_channel_gate_rotate(struct kirim_channel_gate *gate,
                                const uint8_t token_key[KIRIM_SIPHASH_KEY_BYTES]);
 
+/** @brief Refuses tokens that were issued at that time or before it, or in the same second; a time
+ * before an earlier one changes nothing. For who cannot tell any more which of them have been used.
+ * One thread at a time. */
+void kirim_channel_gate_refuse_until(struct kirim_channel_gate *gate, uint64_t time_ns);
+
 /** What arrived at a gate. */
 struct kirim_channel_visit {
     const uint8_t *data;                /**< The datagram; any bytes. */
@@ -74,13 +80,17 @@ size_t kirim_channel_gate_answer(const struct kirim_channel_gate *gate,
 /**
  * @brief Checks a BEGIN that belongs to no connection.
  *
+ * A token stays good for its time, also when its connection has ended: who listens remembers which
+ * ids have begun one (the listener of channel_endpoint.h does), since else a copy of the BEGIN
+ * hands the same messages over again.
+ *
  * @param gate   The gate.
  * @param visit  The BEGIN; `id` is not read.
  * @param out    The packet; written on success only.
  * @retval KIRIM_OK         Its token is good: kirim_channel_accept() may follow.
  * @retval KIRIM_EINVAL     No such packet.
  * @retval KIRIM_EACCES     A wrong token.
- * @retval KIRIM_ETIMEDOUT  One that is too old.
+ * @retval KIRIM_ETIMEDOUT  One that is too old, or of before kirim_channel_gate_refuse_until().
  * @note One thread at a time.
  */
 kirim_err kirim_channel_gate_check(const struct kirim_channel_gate *gate,

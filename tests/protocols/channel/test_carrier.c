@@ -161,6 +161,93 @@ START_TEST(begin_that_found_no_room_may_come_again)
 }
 END_TEST
 
+/* ---- a hand-made client ---------------------------------------------------------------------- */
+
+enum { GUESTS = 600, BEGIN_BYTES = 256 };
+
+static uint8_t first_begin[BEGIN_BYTES];
+static size_t first_begin_bytes;
+
+static void send_to_server(struct kirim_endpoint *ep, const uint8_t *data, size_t bytes)
+{
+    const struct kirim_addr server = addr_of("10.0.0.1:7");
+    ck_assert_int_eq(kirim_endpoint_send_to(ep, data, bytes, &server), KIRIM_OK);
+}
+
+/* Begins with each TOKEN, and closes in the same packet. */
+static void answer_tokens(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct kirim_datagram *const d = kirim_batch_at(batch, i);
+        struct kirim_channel_packet p;
+        uint8_t begin[BEGIN_BYTES];
+        if (kirim_channel_packet_read(d->data, d->bytes, &p) < 0 || p.kind != KIRIM_CHANNEL_TOKEN) {
+            continue;
+        }
+        struct kirim_channel_packet b = p;
+        b.kind = KIRIM_CHANNEL_BEGIN;
+        memcpy(b.to, p.from, sizeof b.to);
+        memcpy(b.from, p.to, sizeof b.from);
+        const struct kirim_channel_frame f = { .type = KIRIM_CHANNEL_CLOSE, .proof = b.reset };
+        size_t bytes = kirim_channel_packet_write(&b, begin, sizeof begin);
+        bytes += kirim_channel_frame_write(&f, begin + bytes, sizeof begin - bytes);
+        if (first_begin_bytes == 0) {
+            memcpy(first_begin, begin, bytes);
+            first_begin_bytes = bytes;
+        }
+        send_to_server(ep, begin, bytes);
+    }
+}
+
+static const struct kirim_handler guest = { .size = sizeof guest, .received = answer_tokens };
+
+/* What began a channel that has ended, and after it many others, begins none while its token is
+ * good. */
+START_TEST(begin_that_was_recorded_begins_no_second_channel)
+{
+    static struct kirim_channel_listener listener;
+    struct kit_memory memory[2] = { { 0 }, { 0 } };
+    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    struct kirim_endpoint *client = NULL;
+    struct kirim_sim *sim = NULL;
+    uint8_t hello[KIRIM_CHANNEL_HELLO_BYTES];
+    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
+    struct kirim_loop *const server_loop = open_loop(sim, "server", "10.0.0.1", &memory[0]);
+    struct kirim_loop *const client_loop = open_loop(sim, "client", "10.0.0.2", &memory[1]);
+    ep.local = addr_of("0.0.0.0:7");
+    lo.endpoint = &ep;
+    lo.channel.handler = &handler;
+    ck_assert_int_eq(kirim_channel_listen(&listener, server_loop, &lo), KIRIM_OK);
+    ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
+    ep.local = addr_of("0.0.0.0:1000");
+    ep.handler = &guest;
+    ck_assert_int_eq(kirim_endpoint_open(client_loop, &ep, &client), KIRIM_OK);
+    first_begin_bytes = 0;
+    for (uint32_t i = 0; i < GUESTS; i++) {
+        struct kirim_channel_packet p = { .kind = KIRIM_CHANNEL_HELLO, .version = 1 };
+        p.from[0] = (uint8_t)i;
+        p.from[1] = (uint8_t)(i >> 8);
+        send_to_server(client, hello, kirim_channel_packet_write(&p, hello, sizeof hello));
+        ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 5 * MS), KIRIM_OK);
+    }
+    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 4 * SECOND), KIRIM_OK);
+    ck_assert_uint_eq(listener.stats.accepted, GUESTS);
+    ck_assert_uint_eq(listener.ki_channel_count, 0); /* all have ended */
+    send_to_server(client, first_begin, first_begin_bytes);
+    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + SECOND), KIRIM_OK);
+    ck_assert_uint_eq(listener.stats.accepted, GUESTS);
+    ck_assert_uint_eq(listener.stats.refused, 1);
+    ck_assert_uint_eq(listener.stats.crowded, 0);
+    ck_assert_int_eq(kirim_loop_close(client_loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_loop_close(server_loop), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_close(sim), KIRIM_OK);
+    ck_assert_uint_eq(memory[0].blocks, 0);
+}
+END_TEST
+
 /* Half of the budget is for one channel: with less than twice its longest message that would never
  * arrive. */
 START_TEST(listener_has_room_for_its_longest_message)
@@ -199,6 +286,7 @@ int main(void)
         { layer_below_that_refuses_costs_no_busy_timer, 0 },
         { server_without_memory_keeps_no_session, 12 },
         { begin_that_found_no_room_may_come_again, 12 },
+        { begin_that_was_recorded_begins_no_second_channel, 0 },
         { listener_has_room_for_its_longest_message, 0 },
         { NULL, 0 },
     };

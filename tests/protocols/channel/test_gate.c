@@ -70,6 +70,19 @@ START_TEST(token_is_good_for_whom_it_was_given)
 }
 END_TEST
 
+START_TEST(token_of_before_is_refused_if_that_is_asked_for)
+{
+    struct scene s;
+    set_up(&s); /* at 1 s */
+    kirim_channel_gate_refuse_until(&s.gate, SECOND - 1);
+    ck_assert_int_eq(check(&s, 3 * SECOND), KIRIM_OK);
+    kirim_channel_gate_refuse_until(&s.gate, SECOND);
+    ck_assert_int_eq(check(&s, 3 * SECOND), KIRIM_ETIMEDOUT);
+    kirim_channel_gate_refuse_until(&s.gate, SECOND - 1); /* no way back */
+    ck_assert_int_eq(check(&s, 3 * SECOND), KIRIM_ETIMEDOUT);
+}
+END_TEST
+
 /* Each byte of ids and token counts. */
 START_TEST(token_is_bound_to_both_ids)
 {
@@ -153,6 +166,7 @@ int main(void)
 {
     const struct kit_claim claims[] = {
         { token_is_good_for_whom_it_was_given, 0 },
+        { token_of_before_is_refused_if_that_is_asked_for, 0 },
         { token_is_bound_to_both_ids, 0 },
         { short_hello_gets_nothing, 0 },
         { other_version_is_told_ours, 0 },

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claims about sets of numbers: ranges of bytes, and packets that have arrived.
+ * Claims about sets of numbers: ranges of bytes, packets that have arrived, and connection ids that
+ * have been used.
  */
 #include "kit.h"
+
+#include "protocols/channel/used.h"
 
 enum { MODEL = 600 };
 
@@ -173,6 +176,87 @@ START_TEST(what_the_peer_knows_is_told_no_more)
 }
 END_TEST
 
+/* ---- connection ids -------------------------------------------------------------------------- */
+
+static const uint8_t used_key[KIRIM_SIPHASH_KEY_BYTES] = "a key of used";
+
+/* The id of a number, none of which is all zeros. */
+static const uint8_t *id_of(uint64_t number, uint8_t id[KIRIM_CHANNEL_ID_BYTES])
+{
+    memset(id, 0, KIRIM_CHANNEL_ID_BYTES);
+    for (size_t i = 0; i < 4; i++) {
+        id[i] = (uint8_t)(number >> (8 * i));
+    }
+    id[KIRIM_CHANNEL_ID_BYTES - 1] = 1;
+    return id;
+}
+
+START_TEST(used_ids_are_known_for_the_time_of_a_token)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct ki_channel_used u;
+    uint8_t id[KIRIM_CHANNEL_ID_BYTES];
+    ki_channel_used_init(&u, &from, 16 * SECOND, used_key);
+    ck_assert(!ki_channel_used_has(&u, id_of(0, id)));
+    for (uint64_t i = 0; i < 3000; i++) { /* 10 ms each */
+        const uint64_t now_ns = (100 + i) * 10 * MS;
+        ck_assert(!ki_channel_used_has(&u, id_of(i, id)));
+        ck_assert_uint_eq(ki_channel_used_add(&u, id, now_ns), 0);
+        const uint64_t oldest = i < 1600 ? 0 : i - 1600;
+        ck_assert(ki_channel_used_has(&u, id_of(oldest, id)));
+        ck_assert(ki_channel_used_has(&u, id_of(i - i / 2, id)) || i - i / 2 < oldest);
+    }
+    ck_assert_uint_eq(ki_channel_used_add(&u, id_of(9999, id), 100 * SECOND), 0);
+    ck_assert_uint_eq(ki_channel_used_add(&u, id_of(9998, id), 200 * SECOND), 0);
+    ck_assert(!ki_channel_used_has(&u, id_of(2999, id))); /* and they are forgotten */
+    ck_assert_uint_lt(memory.bytes, 4096);
+    ki_channel_used_free(&u);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
+START_TEST(used_ids_beyond_the_bound_are_told_by_time)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct ki_channel_used u;
+    uint8_t id[KIRIM_CHANNEL_ID_BYTES];
+    ki_channel_used_init(&u, &from, 16 * SECOND, used_key);
+    const uint64_t most = KI_CHANNEL_USED_MAX;
+    for (uint64_t i = 0; i < 2 * most; i++) {
+        ck_assert_uint_eq(ki_channel_used_add(&u, id_of(i, id), SECOND + i), 0);
+    }
+    ck_assert(ki_channel_used_has(&u, id_of(0, id)));
+    /* The first half is forgotten: all of it was added before the second half began. */
+    ck_assert_uint_eq(ki_channel_used_add(&u, id_of(2 * most, id), 2 * SECOND), SECOND + most);
+    ck_assert(!ki_channel_used_has(&u, id_of(0, id)));
+    ck_assert(ki_channel_used_has(&u, id_of(most, id)));
+    ck_assert_uint_le(memory.bytes, 5 * most * KIRIM_CHANNEL_ID_BYTES);
+    ki_channel_used_free(&u);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
+START_TEST(used_ids_without_memory_are_told_by_time)
+{
+    struct kit_memory memory = { 0 };
+    const struct ki_channel_memory from = { kit_alloc, &memory };
+    struct ki_channel_used u;
+    uint8_t id[KIRIM_CHANNEL_ID_BYTES];
+    ki_channel_used_init(&u, &from, 16 * SECOND, used_key);
+    memory.fail_at = 1;
+    memory.is_lasting = true;
+    ck_assert_uint_eq(ki_channel_used_add(&u, id_of(0, id), SECOND), SECOND);
+    ck_assert(!ki_channel_used_has(&u, id_of(0, id)));
+    memory.fail_at = 0;
+    ck_assert_uint_eq(ki_channel_used_add(&u, id_of(1, id), 2 * SECOND), 0);
+    ck_assert(ki_channel_used_has(&u, id_of(1, id)));
+    ki_channel_used_free(&u);
+    ck_assert_uint_eq(memory.blocks, 0);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -183,6 +267,9 @@ int main(void)
         { every_second_packet_is_answered_at_once, 0 },
         { gaps_and_marks_are_answered_at_once, COUNT_OF(urgent) },
         { what_the_peer_knows_is_told_no_more, 0 },
+        { used_ids_are_known_for_the_time_of_a_token, 0 },
+        { used_ids_beyond_the_bound_are_told_by_time, 0 },
+        { used_ids_without_memory_are_told_by_time, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/channel sets", claims);
