@@ -50,30 +50,32 @@ static kirim_err take_frame(struct kirim_channel *ch, const struct kirim_channel
     return KIRIM_OK;
 }
 
-/* Works through the frames of a packet. KIRIM_OK: it counts as arrived. KIRIM_ENOMEM: something in
- * it found no room; the rest was done, so that what is under way can end and make some. */
+/* Works through the frames of a packet. KIRIM_OK: it counts as arrived. KIRIM_ENOMEM,
+ * KIRIM_ENOBUFS: something in it found no room; the rest was done, so that what is under way can
+ * end and make some.
+ */
 static kirim_err take_frames(struct kirim_channel *ch, struct kirim_channel_span rest,
                              const struct kirim_channel_arrival *arrival, bool *is_eliciting,
                              uint64_t now_ns)
 {
     struct kirim_channel_frame f;
     kirim_err err = rest.bytes > 0 ? KIRIM_OK : KIRIM_EINVAL;
-    bool has_refused = false;
+    kirim_err refusal = KIRIM_OK;
     while (err == KIRIM_OK && rest.bytes > 0 && ki_channel_is_live(ch)) {
         err = kirim_channel_frame_read(&rest, &f);
         if (err == KIRIM_OK) {
             *is_eliciting = *is_eliciting || kirim_channel_frame_is_eliciting(f.type);
             err = take_frame(ch, &f, arrival, now_ns);
         }
-        if (err == KIRIM_ENOMEM) {
-            has_refused = true;
+        if (err == KIRIM_ENOMEM || err == KIRIM_ENOBUFS) {
+            refusal = refusal != KIRIM_ENOMEM ? err : refusal;
             err = KIRIM_OK;
         }
     }
     if (err == KIRIM_EINVAL) {
         ki_channel_fail(ch, KIRIM_CHANNEL_CODE_PROTOCOL, "a packet that cannot be read");
     }
-    return err == KIRIM_OK && has_refused ? KIRIM_ENOMEM : err;
+    return err == KIRIM_OK ? refusal : err;
 }
 
 /* A closing or draining connection looks for CLOSE alone. */
@@ -109,10 +111,13 @@ static void tell_ready(struct kirim_channel *ch, uint64_t now_ns)
 /* A packet for which there was no room counts as lost; but the peer shall know that somebody is
  * here. What is refused may be the peer's own doing, who has begun too much at a time: that ends.
  */
-static void refuse(struct kirim_channel *ch, uint64_t now_ns)
+static void refuse(struct kirim_channel *ch, kirim_err why, uint64_t now_ns)
 {
     ch->stats.rx_refused++;
     ch->acks.deadline_ns = now_ns;
+    if (why != KIRIM_ENOMEM) {
+        return; /* it will fit when what lies before it has come */
+    }
     ch->refused_ns = ch->refused_ns < now_ns ? ch->refused_ns : now_ns;
     if (now_ns - ch->refused_ns >= REFUSED_NS_MAX) {
         ki_channel_fail(ch, KIRIM_CHANNEL_CODE_INTERNAL, "no room for messages");
@@ -137,8 +142,8 @@ static void take_packet(struct kirim_channel *ch, const struct kirim_channel_pac
     if (ch->options.keepalive_ns > 0) {
         kirim_keepalive_heard(&ch->keepalive, now_ns);
     }
-    if (err == KIRIM_ENOMEM) {
-        refuse(ch, now_ns);
+    if (err == KIRIM_ENOMEM || err == KIRIM_ENOBUFS) {
+        refuse(ch, err, now_ns);
         return;
     }
     ch->stats.rx_packets++;

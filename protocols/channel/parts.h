@@ -330,7 +330,8 @@ void ki_channel_send_learn(struct kirim_channel *ch);
 
 /* receive.c: messages of the peer. */
 void ki_channel_receive_free(struct kirim_channel *ch);
-/* KIRIM_OK; KIRIM_ENOMEM: no room, so the packet has not come; else the connection has failed. */
+/* KIRIM_OK; KIRIM_ENOMEM: no room, so the packet has not come; KIRIM_ENOBUFS: likewise, for the
+ * lack of the parts before; else the connection has failed. */
 kirim_err ki_channel_receive(struct kirim_channel *ch, const struct kirim_channel_frame *f);
 /* Hands over what streams that are not held any more have kept. */
 void ki_channel_receive_release(struct kirim_channel *ch);

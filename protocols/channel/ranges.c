@@ -27,7 +27,16 @@ void ki_channel_put_memory(const struct ki_channel_memory *memory, void *block, 
 void ki_channel_ranges_free(struct ki_channel_ranges *r, const struct ki_channel_memory *memory)
 {
     ki_channel_put_memory(memory, r->item, r->room * sizeof *r->item);
-    *r = (struct ki_channel_ranges){ NULL, 0, 0 };
+    *r = (struct ki_channel_ranges){ NULL, 0, 0, 0 };
+}
+
+bool ki_channel_ranges_are_full(const struct ki_channel_ranges *r, uint64_t first)
+{
+    const uint32_t most = r->count_max > 0 && r->count_max < KI_CHANNEL_RANGES_MAX
+                              ? r->count_max
+                              : (uint32_t)KI_CHANNEL_RANGES_MAX;
+    const bool has_first = first == 0 || (r->count > 0 && r->item[0].first == 0);
+    return r->count + (has_first ? 0 : 1) >= most;
 }
 
 static bool grow(struct ki_channel_ranges *r, const struct ki_channel_memory *memory)
@@ -36,9 +45,6 @@ static bool grow(struct ki_channel_ranges *r, const struct ki_channel_memory *me
         return true;
     }
     const uint32_t room = r->room == 0 ? ROOM_MIN : 2 * r->room;
-    if (room > KI_CHANNEL_RANGES_MAX) {
-        return false;
-    }
     struct kirim_channel_range *const item = ki_channel_get_memory(memory, room * sizeof *item);
     if (item == NULL) {
         return false;
@@ -93,7 +99,7 @@ bool ki_channel_ranges_add(struct ki_channel_ranges *r, const struct ki_channel_
         behind++;
     }
     if (behind == at) {
-        if (!grow(r, memory)) {
+        if (ki_channel_ranges_are_full(r, first) || !grow(r, memory)) {
             return false;
         }
         memmove(r->item + at + 1, r->item + at, (r->count - at) * sizeof *r->item);

@@ -7,7 +7,7 @@
  */
 #include "parts.h"
 
-enum { SLOTS_MIN = 16, RAISE_PARTS = 4 };
+enum { SLOTS_MIN = 16, RAISE_PARTS = 4, RANGES_MIN = 4, BYTES_OF_RANGE = 1024 };
 
 /* Its address stands for a message that was handed over before an earlier one; never read. */
 static const uint64_t over_mark;
@@ -87,6 +87,14 @@ static void free_message(struct kirim_channel *ch, struct ki_channel_in *x)
     give_room_back(ch, x, sizeof *x + x->room);
 }
 
+/* A peer that cuts its messages into single bytes pays for that, and not this side: there is a
+ * range for each 1,024 bytes, which real fragments need at the most if every second one is lost,
+ * and ranges are neither longer than a part of the message nor much work to keep in order. */
+static void bound_ranges(struct ki_channel_in *x)
+{
+    x->have.count_max = RANGES_MIN + x->bytes / BYTES_OF_RANGE;
+}
+
 /* Makes a message of one that was given up, if that has room enough. */
 static bool reuse_message(struct ki_channel_in *x, const struct kirim_channel_frame *f)
 {
@@ -97,6 +105,7 @@ static bool reuse_message(struct ki_channel_in *x, const struct kirim_channel_fr
     x->bytes = (uint32_t)f->total_bytes;
     x->have.count = 0;
     x->have_bytes = 0;
+    bound_ranges(x);
     return true;
 }
 
@@ -108,6 +117,7 @@ static struct ki_channel_in *new_message(struct kirim_channel *ch,
         memset(x, 0, sizeof *x);
         x->number = f->number;
         x->bytes = x->room = (uint32_t)f->total_bytes;
+        bound_ranges(x);
     }
     return x;
 }
@@ -281,7 +291,7 @@ static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream 
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-/* Puts the part of a frame into its message. */
+/* Puts the part of a frame into its message. KIRIM_ENOBUFS: others have to come before. */
 static kirim_err add_part(struct kirim_channel *ch, struct ki_channel_in *x,
                           const struct kirim_channel_frame *f)
 {
@@ -292,7 +302,7 @@ static kirim_err add_part(struct kirim_channel *ch, struct ki_channel_in *x,
         return KIRIM_EINVAL;
     }
     if (!ki_channel_ranges_add(&x->have, &memory, f->offset, f->offset + f->data.bytes, &added)) {
-        return KIRIM_ENOMEM;
+        return ki_channel_ranges_are_full(&x->have, f->offset) ? KIRIM_ENOBUFS : KIRIM_ENOMEM;
     }
     if (added > 0) {
         memcpy(x->data + f->offset, f->data.data, f->data.bytes);
@@ -421,7 +431,7 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
         }
     }
     const kirim_err err = add_part(ch, s->newest, f);
-    if (err == KIRIM_ENOMEM) {
+    if (err == KIRIM_ENOMEM || err == KIRIM_ENOBUFS) {
         return KIRIM_OK;
     }
     if (err == KIRIM_OK) {

@@ -146,6 +146,42 @@ START_TEST(ranges_count_against_the_budget)
 }
 END_TEST
 
+/* A message in single bytes, every second one: what is kept of it is not longer than the message,
+ * and what it lacks ends it, not the connection. */
+START_TEST(crumbs_of_a_message_are_kept_for_less_than_it_takes)
+{
+    enum { MESSAGE = 200000, PART = 1000 };
+    static const struct kirim_channel_handler mute = { .size = sizeof mute };
+    static const uint8_t part[PART] = { 0 };
+    struct kit_pair *const p = open_pair(11);
+    uint8_t frames[PART + 40];
+    uint64_t number = 1000;
+    struct kirim_channel_frame f = { .total_bytes = MESSAGE };
+    const size_t before = p->server.memory.bytes;
+    kirim_channel_set_handler(p->server.ch, &mute);
+    for (uint32_t i = 0; i < 3000; i++) {
+        const size_t bytes = give_bytes(&f, frames, sizeof frames, MESSAGE - 2 * i - 1);
+        kit_forge(&p->server, number++, frames, bytes);
+    }
+    ck_assert_uint_gt(p->server.ch->stats.rx_refused, 0);
+    ck_assert_uint_lt(p->server.memory.bytes - before, MESSAGE + MESSAGE / 10);
+    for (uint32_t at = 0; at < MESSAGE; at += PART) { /* 12 s */
+        p->now_ns += 60 * MS;
+        f.offset = at;
+        f.data = (struct kirim_channel_span){ part, PART };
+        kit_forge(&p->server, number++, frames,
+                  kirim_channel_frame_write(&f, frames, sizeof frames));
+        f.offset = MESSAGE - 6001;
+        f.data.bytes = 1;
+        kit_forge(&p->server, number++, frames,
+                  kirim_channel_frame_write(&f, frames, sizeof frames));
+    }
+    ck_assert_uint_eq(p->server.ch->stats.rx_messages, 1);
+    ck_assert_uint_eq(p->server.ledger.closed, 0);
+    kit_pair_free(p);
+}
+END_TEST
+
 /* Who begins and never ends leaves as much for others as it takes. */
 START_TEST(nobody_takes_the_whole_budget)
 {
@@ -275,6 +311,7 @@ int main(void)
         { challenge_without_an_answer_is_given_up, 0 },
         { strangers_get_three_times_what_they_sent, 0 },
         { ranges_count_against_the_budget, 0 },
+        { crumbs_of_a_message_are_kept_for_less_than_it_takes, 0 },
         { nobody_takes_the_whole_budget, 0 },
         { sequenced_parts_are_cheap, 0 },
         { full_record_of_packets_is_no_dead_end, 0 },

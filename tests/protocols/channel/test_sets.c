@@ -14,7 +14,7 @@ START_TEST(ranges_are_the_set_that_was_added)
     struct kit_memory memory = { 0 };
     const struct ki_channel_memory from = { kit_alloc, &memory };
     struct test_random random = { (uint64_t)_i + 1 };
-    struct ki_channel_ranges r = { NULL, 0, 0 };
+    struct ki_channel_ranges r = { NULL, 0, 0, 0 };
     bool model[MODEL] = { false };
     for (size_t i = 0; i < 200; i++) {
         const uint64_t first = test_random_below(&random, MODEL);
@@ -52,7 +52,7 @@ START_TEST(ranges_without_memory_stay_as_they_are)
 {
     struct kit_memory memory = { 0 };
     const struct ki_channel_memory from = { kit_alloc, &memory };
-    struct ki_channel_ranges r = { NULL, 0, 0 };
+    struct ki_channel_ranges r = { NULL, 0, 0, 0 };
     uint64_t added = 0;
     memory.fail_at = 2;
     memory.is_lasting = true;
@@ -72,14 +72,26 @@ START_TEST(ranges_have_a_bound)
 {
     struct kit_memory memory = { 0 };
     const struct ki_channel_memory from = { kit_alloc, &memory };
-    struct ki_channel_ranges r = { NULL, 0, 0 };
+    struct ki_channel_ranges r = { NULL, 0, 0, 0 };
     uint64_t added = 0;
     bool has_added = true;
     for (uint64_t n = 0; n < KI_CHANNEL_RANGES_MAX; n++) {
         has_added = has_added && ki_channel_ranges_add(&r, &from, 2 * n, 2 * n + 1, &added);
     }
     ck_assert(has_added);
+    ck_assert(ki_channel_ranges_are_full(&r, 1000000));
     ck_assert(!ki_channel_ranges_add(&r, &from, 1000000, 1000001, &added));
+    ki_channel_ranges_free(&r, &from);
+    r.count_max = 3; /* the last one is for 0 */
+    ck_assert(ki_channel_ranges_add(&r, &from, 10, 20, &added));
+    ck_assert(!ki_channel_ranges_are_full(&r, 30));
+    ck_assert(ki_channel_ranges_add(&r, &from, 30, 40, &added));
+    ck_assert(!ki_channel_ranges_add(&r, &from, 50, 60, &added));
+    ck_assert(ki_channel_ranges_add(&r, &from, 20, 25, &added)); /* beside one of them */
+    ck_assert(ki_channel_ranges_add(&r, &from, 25, 30, &added));
+    ck_assert(ki_channel_ranges_add(&r, &from, 50, 60, &added));
+    ck_assert(!ki_channel_ranges_add(&r, &from, 1, 2, &added));
+    ck_assert(ki_channel_ranges_add(&r, &from, 0, 1, &added));
     ki_channel_ranges_free(&r, &from);
 }
 END_TEST
