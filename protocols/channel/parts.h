@@ -146,6 +146,7 @@ struct ki_channel_in_stream {
     uint32_t id, mode;
     bool is_known; /* the mode is */
     bool is_held;
+    bool owes_messages;           /* it was released */
     bool owes_limit;              /* MAX_STREAM is to be sent */
     uint64_t next;                /* lowest number that was not handed over; sequenced: one above
                                      the highest that was */

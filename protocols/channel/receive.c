@@ -472,11 +472,12 @@ kirim_err kirim_channel_hold(struct kirim_channel *ch, uint32_t stream, bool is_
     if (s == NULL) {
         return KIRIM_ENOMEM;
     }
+    const bool is_released = s->is_held && !is_held;
     s->is_held = is_held;
-    if (is_held) {
-        return KIRIM_OK;
+    if (!is_released) {
+        return KIRIM_OK; /* what was not held has kept nothing */
     }
-    ch->owes_messages = true;
+    s->owes_messages = ch->owes_messages = true;
     if (!ch->is_inside) {
         ki_channel_settle(ch);
         if (ch->options.wake != NULL) {
@@ -489,8 +490,10 @@ kirim_err kirim_channel_hold(struct kirim_channel *ch, uint32_t stream, bool is_
 void ki_channel_receive_release(struct kirim_channel *ch)
 {
     for (uint32_t i = 0; i < ch->options.params.stream_count; i++) {
-        if (ch->in[i] != NULL && ch->in[i]->is_known) {
-            hand_over_all(ch, ch->in[i]);
+        struct ki_channel_in_stream *const s = ch->in[i];
+        if (s != NULL && s->is_known && (s->owes_messages || ch->is_last)) {
+            s->owes_messages = false;
+            hand_over_all(ch, s);
         }
     }
 }

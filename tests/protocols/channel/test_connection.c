@@ -480,6 +480,30 @@ static void hold_again(struct kit_end *end, const struct kirim_channel_message *
     ck_assert_int_eq(kirim_channel_hold(end->ch, m->stream, true), KIRIM_OK);
 }
 
+static void count_wake(void *user)
+{
+    size_t *const count = user;
+    (*count)++;
+}
+
+/* Who lets each stream go after each message does not have all of them looked through. */
+START_TEST(letting_go_what_was_not_held_is_nothing)
+{
+    struct kit_pair *const p = kit_pair_new(24);
+    size_t wakes = 0;
+    p->server.options.wake = count_wake;
+    p->server.options.wake_user = &wakes;
+    kit_pair_open(p);
+    kit_pair_connect(p);
+    ck_assert_int_eq(kirim_channel_hold(p->server.ch, 0, false), KIRIM_OK);
+    ck_assert_uint_eq(wakes, 0);
+    ck_assert_int_eq(kirim_channel_hold(p->server.ch, 0, true), KIRIM_OK);
+    ck_assert_int_eq(kirim_channel_hold(p->server.ch, 0, false), KIRIM_OK);
+    ck_assert_uint_eq(wakes, 1);
+    kit_pair_free(p);
+}
+END_TEST
+
 START_TEST(what_is_held_is_not_lost_when_the_peer_finishes)
 {
     struct kit_pair *const p = open_pair(25);
@@ -701,6 +725,7 @@ int main(void)
         { sender_waits_for_room_and_is_told, 0 },
         { sender_is_told_when_what_was_refused_has_room, 0 },
         { stream_that_is_held_stops_its_sender_and_no_other, 0 },
+        { letting_go_what_was_not_held_is_nothing, 0 },
         { what_is_held_is_not_lost_when_the_peer_finishes, 0 },
         { longest_message_passes_the_smallest_window, 0 },
         { budget_of_all_delays_what_does_not_fit, 2 },
