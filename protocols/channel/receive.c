@@ -7,7 +7,7 @@
  */
 #include "parts.h"
 
-enum { SLOTS_MIN = 16, RAISE_PARTS = 4, RANGES_MIN = 4, BYTES_OF_RANGE = 1024 };
+enum { SLOTS_MIN = 16, RAISE_PARTS = 4, RANGES_MIN = 4, BYTES_OF_RANGE = 1024, GROWTH_PARTS = 4 };
 
 /* Its address stands for a message that was handed over before an earlier one; never read. */
 static const uint64_t over_mark;
@@ -109,14 +109,16 @@ static bool reuse_message(struct ki_channel_in *x, const struct kirim_channel_fr
     return true;
 }
 
+/* A message with memory for `room` bytes, which are no fewer than its own. */
 static struct ki_channel_in *new_message(struct kirim_channel *ch,
-                                         const struct kirim_channel_frame *f)
+                                         const struct kirim_channel_frame *f, uint64_t room)
 {
-    struct ki_channel_in *const x = take_room(ch, sizeof *x + (size_t)f->total_bytes);
+    struct ki_channel_in *const x = take_room(ch, sizeof *x + (size_t)room);
     if (x != NULL) { /* its bytes are written before they are read: clearing them is for nobody */
         memset(x, 0, sizeof *x);
         x->number = f->number;
-        x->bytes = x->room = (uint32_t)f->total_bytes;
+        x->bytes = (uint32_t)f->total_bytes;
+        x->room = (uint32_t)room;
         bound_ranges(x);
     }
     return x;
@@ -346,7 +348,7 @@ static kirim_err receive_first(struct kirim_channel *ch, struct ki_channel_in_st
         return KIRIM_ENOMEM;
     }
     if (!is_direct) {
-        x = new_message(ch, f);
+        x = new_message(ch, f, f->total_bytes);
         const kirim_err err = x != NULL ? add_part(ch, x, f) : KIRIM_ENOMEM;
         if (err < 0) {
             if (x != NULL) {
@@ -399,11 +401,23 @@ static kirim_err receive_reliable(struct kirim_channel *ch, struct ki_channel_in
     return KIRIM_OK;
 }
 
+/* Room for a message that is longer than the one it takes the place of: more than it needs, so that
+ * a row of ever longer ones does not ask for memory with each. */
+static uint64_t grown_room(const struct kirim_channel *ch, const struct ki_channel_in *old,
+                           const struct kirim_channel_frame *f)
+{
+    const uint64_t most = ch->options.params.message_bytes_max;
+    const uint64_t more = old->room + (uint64_t)old->room / GROWTH_PARTS;
+    const uint64_t room = more > f->total_bytes ? more : f->total_bytes;
+    return room < most ? room : most;
+}
+
 /* Of a sequenced stream only the newest message counts, and what finds no room is left out. */
 static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_in_stream *s,
                                    const struct kirim_channel_frame *f)
 {
     const bool is_direct = f->data.bytes == f->total_bytes && !s->is_held;
+    uint64_t room = f->total_bytes;
     if (f->number < s->next || (s->newest != NULL && f->number < s->newest->number) ||
         (s->newest != NULL && f->number == s->newest->number && is_whole(s->newest))) {
         ch->stats.rx_stale += f->data.bytes == f->total_bytes ? 1 : 0;
@@ -412,6 +426,7 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
     if (s->newest != NULL && f->number > s->newest->number) {
         ch->stats.rx_stale++;
         if (is_direct || !reuse_message(s->newest, f)) {
+            room = grown_room(ch, s->newest, f);
             free_message(ch, s->newest);
             s->newest = NULL;
         }
@@ -424,7 +439,7 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
     if (s->newest == NULL) {
         /* What waits is twice what the windows permit, at the most. */
         const uint64_t most = 2 * (uint64_t)ch->options.params.window_bytes;
-        s->newest = ch->in_bytes + f->total_bytes <= most ? new_message(ch, f) : NULL;
+        s->newest = ch->in_bytes + room <= most ? new_message(ch, f, room) : NULL;
         if (s->newest == NULL) {
             ch->stats.rx_stale++;
             return KIRIM_OK;

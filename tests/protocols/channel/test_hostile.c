@@ -219,7 +219,7 @@ START_TEST(sequenced_parts_are_cheap)
     const size_t before = p->server.memory.calls;
     for (uint32_t i = 0; i < PARTS; i++) {
         f.number = i;
-        f.total_bytes = (1 << 20) - i % 7;
+        f.total_bytes = _i == 0 ? (1 << 20) - i % 7 : 600000 + i;
         kit_forge(&p->server, 1000 + i, frames, give_bytes(&f, frames, sizeof frames, 0));
     }
     ck_assert_uint_lt(p->server.memory.calls - before, PARTS / 4);
@@ -313,7 +313,7 @@ int main(void)
         { ranges_count_against_the_budget, 0 },
         { crumbs_of_a_message_are_kept_for_less_than_it_takes, 0 },
         { nobody_takes_the_whole_budget, 0 },
-        { sequenced_parts_are_cheap, 0 },
+        { sequenced_parts_are_cheap, 2 },
         { full_record_of_packets_is_no_dead_end, 0 },
         { keep_alive_comes_before_silence_ends_it, 0 },
         { ack_of_what_has_not_come_ends_it, 0 },
