@@ -20,7 +20,8 @@ enum { TEXT_BYTES = 256, CLAIM_BYTES_MAX = 200, LINE_BYTES = 1024 };
 
 struct kirim_trial {
     uint64_t seed;
-    uint64_t digest;     /* of the worlds that have been closed */
+    uint64_t digest;     /* of the worlds that have been closed; at the end, of the notes too */
+    uint64_t noted;      /* what the scenario has noted, as a hash; 0: nothing */
     uint64_t end_ns;     /* when the last one was */
     size_t closed_count; /* worlds */
     struct member *open;
@@ -73,6 +74,14 @@ void kirim_trial_fail(struct kirim_trial *trial, const char *text, const char *f
     const size_t room = sizeof trial->text - CLAIM_BYTES_MAX - 16;
     (void)snprintf(trial->text, sizeof trial->text, "%s:%d: %.*s",
                    bytes > room ? file + (bytes - room) : file, line, CLAIM_BYTES_MAX, text);
+}
+
+void kirim_trial_note(struct kirim_trial *trial, uint64_t number, const void *data, size_t bytes)
+{
+    trial->noted = ki_mix(trial->noted ^ ki_mix(number + KI_GOLDEN)) + KI_GOLDEN;
+    if (data != NULL) {
+        trial->noted = ki_hash_bytes(trial->noted, data, bytes);
+    }
 }
 
 static void on_seen(void *user, const struct kirim_sim_sight *sight)
@@ -192,6 +201,9 @@ static void run_once(const struct trials *t, struct kirim_trial *trial, uint64_t
         kirim_trial_fail(trial, "a world was not closed", NULL, 0);
         (void)kirim_sim_watch(trial->open->sim, NULL);
         release(trial->open);
+    }
+    if (trial->noted != 0) { /* else the digest stays as the only world would tell it */
+        trial->digest = ki_mix(trial->digest ^ trial->noted) + KI_GOLDEN;
     }
 }
 

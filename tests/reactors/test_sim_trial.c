@@ -278,6 +278,10 @@ struct scenario {
     bool is_unequal;   /* the second run is another one */
     bool leaves_world; /* open */
     bool is_without_world;
+    bool is_noting; /* `number`, and `data` if that is not NULL */
+    uint64_t number;
+    const char *data;
+    bool is_noting_calls; /* how often it was called */
     size_t call_count;
     uint64_t last_digest;
     struct kirim_sim *left;
@@ -300,6 +304,12 @@ static void run_scenario(struct kirim_trial *trial, void *user)
     struct kirim_sim_host *host;
     const struct kirim_addr addr = kit_addr("10.0.0.1:1");
     s->call_count++;
+    if (s->is_noting) {
+        kirim_trial_note(trial, s->number, s->data, s->data != NULL ? strlen(s->data) : 0);
+    }
+    if (s->is_noting_calls) {
+        kirim_trial_note(trial, s->call_count, NULL, 0);
+    }
     if (s->is_without_world) {
         return;
     }
@@ -402,6 +412,31 @@ START_TEST(run_that_is_not_its_twin_fails)
 }
 END_TEST
 
+START_TEST(what_an_end_has_got_is_in_the_digest)
+{
+    struct scenario s[] = {
+        { .is_noting = false },
+        { .is_noting = true, .number = 1 },
+        { .is_noting = true, .number = 2 },
+        { .is_noting = true, .number = 1, .data = "" },
+        { .is_noting = true, .number = 1, .data = "a" },
+        { .is_noting = true, .number = 1, .data = "b" },
+        { .is_noting = true, .number = 1, .data = "ab" },
+    };
+    struct kirim_trials_result result[sizeof s / sizeof s[0]];
+    struct scenario other = { .is_noting_calls = true };
+    for (size_t i = 0; i < sizeof s / sizeof s[0]; i++) {
+        ck_assert_int_eq(run_trials(&s[i], ten_seeds(), &result[i]), KIRIM_OK); /* twins */
+        for (size_t n = 0; n < i; n++) {
+            ck_assert_uint_ne(result[i].digest, result[n].digest);
+        }
+    }
+    ck_assert_int_eq(run_trials(&other, ten_seeds(), &result[0]), KIRIM_EABORTED);
+    ck_assert_uint_eq(result[0].failed_count, 10); /* the network was the same each time */
+    ck_assert_ptr_nonnull(strstr(other.line[9], "the same seed gave another run"));
+}
+END_TEST
+
 START_TEST(world_that_is_left_open_fails)
 {
     struct kirim_trials_options options = ten_seeds();
@@ -486,6 +521,7 @@ int main(void)
         { every_seed_is_run_twice_or_once, 0 },
         { seed_that_fails_has_the_line_that_runs_it_again, 0 },
         { run_that_is_not_its_twin_fails, 0 },
+        { what_an_end_has_got_is_in_the_digest, 0 },
         { world_that_is_left_open_fails, 0 },
         { first_seed_that_fails_is_captured, 0 },
         { trial_may_have_no_world, 0 },

@@ -136,6 +136,20 @@ KIRIM_API kirim_err kirim_trial_open(struct kirim_trial *trial,
 KIRIM_API void kirim_trial_fail(struct kirim_trial *trial, const char *text, const char *file,
                                 int line);
 
+/**
+ * @brief Puts into the trial's digest what was found at an end of the protocol: a message that it
+ *        handed over, how a transfer ended. The digest of a world covers the network alone.
+ *
+ * @param trial   The trial.
+ * @param number  What it is, or all there is to say: a stream, an error.
+ * @param data    More of it, read during the call; NULL if there is none. Its bytes count, so it
+ *                must be the same on every machine: no structure of the compiler's, no address.
+ * @param bytes   So many.
+ * @note The thread that runs the trial.
+ */
+KIRIM_API void kirim_trial_note(struct kirim_trial *trial, uint64_t number, const void *data,
+                                size_t bytes);
+
 /** @brief Whether the trial has failed so far. The thread that runs it. */
 KIRIM_API bool kirim_trial_has_failed(const struct kirim_trial *trial);
 
