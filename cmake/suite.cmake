@@ -7,9 +7,9 @@
 #     One Check program bin/test_NAME, which sees the internal headers too, and the test NAME that
 #     runs it. Labels: `long` is left out of an ordinary run, `threads` is run under TSan as well;
 #     the target `threads_suites` builds those.
-
+#
 # kirim_add_storms(NAME)
-#     The test NAME_long: the program of the suite NAME with a thousand seeds (kirim/trial.h).
+#     The test NAME_long: the suite NAME with 1,000 seeds (tests/support/storm.h). Label: `long`.
 
 function(kirim_add_program name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")

@@ -7,6 +7,20 @@
 
 #include <check.h>
 
+/* What the assertions of Check call is answered here, so that a failure can be diverted. Where
+ * nobody diverts it, Check has it. */
+#define _ck_assert_failed claims_fail
+#define _mark_point       claims_mark
+
+void claims_fail(const char *file, int line, const char *expr, const char *msg,
+                 ...) CK_ATTRIBUTE_NORETURN CK_ATTRIBUTE_FORMAT(printf, 4, 5);
+void claims_mark(const char *file, int line);
+
+/* Gets assertions that fail, and does not return; NULL: Check has them again. Until then no place
+ * that was passed is marked, so that of a program that dies Check tells the last one before. */
+typedef void (*claims_failed_fn)(const char *file, int line, const char *text);
+void claims_divert(claims_failed_fn fn);
+
 /* A claim of a suite, made once, or for each number 0 .. count-1 if count is not 0. */
 struct kit_claim {
     const TTest *test;

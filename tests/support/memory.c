@@ -4,10 +4,11 @@
  */
 #include "memory.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "claims.h"
 
 /* In front of each block; as long as the strictest alignment. */
 struct block {

@@ -2,20 +2,16 @@
  *
  * Claims about a forwarder on a simulated network: clients on two hosts, servers that may be dead,
  * links that lose, duplicate and reorder, and somebody who forges answers and lacks one secret
- * only. Each client gets one answer, the right one or SERVFAIL, in time; a forged one never.
- *
- *     test_protocols_dns_forward_world                    seeds 1 .. 50
- *     KIRIM_SEEDS=1000 test_protocols_dns_forward_world   seeds 1 .. 1000
- *     KIRIM_SEED=731 test_protocols_dns_forward_world     seed 731 alone
- *
- * A storm that fails has a line that says how to run it again (kirim/trial.h).
+ * only. Each client gets one answer, the right one or SERVFAIL, in time; a forged one never. How
+ * seeds are chosen: support/storm.h.
  */
 #include "kit.h"
 #include "protocols/dns/forward_endpoint.h"
 
-#include <kirim/sim.h>
-#include <kirim/trial.h>
 #include <stdio.h>
+
+#include "support/simnet.h"
+#include "support/storm.h"
 
 #define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
@@ -31,10 +27,6 @@ enum {
     MEMORY_MAX = CACHE_BYTES + PENDING_MAX * 8192 + WAITER_MAX * 512 + 65536
 };
 
-/* What a storm expects fails its seed, what another test expects fails the test. */
-#define EXPECT(w, claim) \
-    ((w)->trial != NULL ? KIRIM_TRIAL_EXPECT((w)->trial, claim) : ck_assert(claim))
-
 static const char zone_text[] = "$ORIGIN example.\n$TTL 2\n@ SOA a b 1 2 3 4 5\n@ NS a\n"
                                 "a A 192.0.2.1\nn0 A 192.0.2.1\nn1 A 192.0.2.1\n"
                                 "n2 A 192.0.2.1\nn3 A 192.0.2.1\nn4 A 192.0.2.1\n"
@@ -44,7 +36,6 @@ enum { SERVER, FORWARDER, CLIENT_A, CLIENT_B, HOST_COUNT };
 
 /* Four hosts; the server's endpoint is the test's own, so that it can forge. */
 struct world {
-    struct kirim_trial *trial; /* NULL: none */
     struct kit_memory memory, forwarder_memory;
     struct kirim_sim *sim;
     struct kirim_sim_host *host[HOST_COUNT];
@@ -138,21 +129,11 @@ static struct kirim_endpoint *open_endpoint(struct world *w, const char *addr)
 static void open_hosts(struct world *w, uint64_t seed)
 {
     static const char *const names[] = { "server", "forwarder", "a", "b" };
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    options.seed = seed;
-    options.alloc = kit_alloc;
-    options.alloc_user = &w->memory;
-    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
+    static const char *const addrs[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.4" };
+    w->sim = simnet_open(seed, &w->memory);
     for (int i = 0; i < HOST_COUNT; i++) {
-        const uint8_t bytes[4] = { 10, 0, i == CLIENT_B ? 1 : 0, (uint8_t)(1 + i) };
-        const struct kirim_addr addr = kirim_addr_ipv4(bytes, 0);
-        struct kirim_loop_options loop_options = KIRIM_LOOP_OPTIONS_INIT;
-        ck_assert_int_eq(kirim_sim_host_add(w->sim, names[i], &addr, 1, &w->host[i]), KIRIM_OK);
-        loop_options.reactor = "sim";
-        loop_options.reactor_context = w->host[i];
-        loop_options.alloc = kit_alloc;
-        loop_options.alloc_user = &w->memory;
-        ck_assert_int_eq(kirim_loop_open(&loop_options, &w->loop[i]), KIRIM_OK);
+        w->host[i] = simnet_host(w->sim, names[i], addrs[i], NULL);
+        w->loop[i] = simnet_loop(w->host[i], &w->memory);
     }
 }
 
@@ -211,12 +192,7 @@ static void close_world(struct world *w)
 
 static void set_links(struct world *w, const struct kirim_link_rules *link)
 {
-    ck_assert_int_eq(kirim_sim_link_set(w->sim, NULL, NULL, link), KIRIM_OK);
-}
-
-static void run_world(struct world *w, uint64_t ns)
-{
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
+    simnet_link(w->sim, NULL, NULL, link);
 }
 
 static const struct kirim_dns_forwarder_stats *stats_of(const struct world *w)
@@ -251,13 +227,14 @@ static void on_done(struct kirim_dns_lookup *lookup)
         return;
     }
     const uint16_t rcode = kirim_dns_message_rcode(&query->answer);
-    EXPECT(w, lookup->ended_ns - lookup->started_ns <= GIVE_UP_SECONDS * SECOND);
-    EXPECT(w, rcode == KIRIM_DNS_NOERROR || rcode == KIRIM_DNS_SERVFAIL);
-    EXPECT(w, rcode == KIRIM_DNS_SERVFAIL || is_right(w, lookup));
+    storm_note((uint64_t)(lookup - w->lookup), query->answer.wire.data, query->answer.wire.bytes);
+    ck_assert_uint_le(lookup->ended_ns - lookup->started_ns, GIVE_UP_SECONDS * SECOND);
+    ck_assert(rcode == KIRIM_DNS_NOERROR || rcode == KIRIM_DNS_SERVFAIL);
+    ck_assert(rcode == KIRIM_DNS_SERVFAIL || is_right(w, lookup));
     w->right += rcode == KIRIM_DNS_NOERROR ? 1 : 0;
     w->failed += rcode == KIRIM_DNS_SERVFAIL ? 1 : 0;
-    EXPECT(w, stats_of(w)->pending_count <= PENDING_MAX);
-    EXPECT(w, stats_of(w)->waiter_count <= WAITER_MAX);
+    ck_assert_uint_le(stats_of(w)->pending_count, PENDING_MAX);
+    ck_assert_uint_le(stats_of(w)->waiter_count, WAITER_MAX);
 }
 
 static void start_client_on(struct world *w, int host, unsigned name)
@@ -310,40 +287,37 @@ static void check_counts(const struct world *w)
 {
     const struct kirim_dns_forwarder_stats *const stats = stats_of(w);
     const struct kirim_dns_query_ignored *const ignored = &w->forward.stats.ignored;
-    EXPECT(w, w->ended == CLIENT_COUNT);
-    EXPECT(w, w->right + w->failed + w->timed_out == CLIENT_COUNT);
-    EXPECT(w, stats->pending_count + stats->waiter_count == 0);
-    EXPECT(w, stats->received == stats->hits + stats->misses + stats->coalesced + stats->repeated +
-                                     stats->refused);
-    EXPECT(w, stats->answered == stats->received - stats->repeated);
+    ck_assert_uint_eq(w->ended, CLIENT_COUNT);
+    ck_assert_uint_eq(w->right + w->failed + w->timed_out, CLIENT_COUNT);
+    ck_assert_uint_eq(stats->pending_count + stats->waiter_count, 0);
+    ck_assert_uint_eq(stats->received, stats->hits + stats->misses + stats->coalesced +
+                                           stats->repeated + stats->refused);
+    ck_assert_uint_eq(stats->answered, stats->received - stats->repeated);
     /* Once for a try, and once more for each that lacked a cookie or met another. */
-    EXPECT(w, w->forward.stats.asked <= 2 * stats->misses * w->options.try_count);
-    EXPECT(w, ignored->id + ignored->question > 0);
-    EXPECT(w, w->forwarder_memory.bytes_peak <= MEMORY_MAX);
+    ck_assert_uint_le(w->forward.stats.asked, 2 * stats->misses * w->options.try_count);
+    ck_assert_uint_gt(ignored->id + ignored->question, 0);
+    ck_assert_uint_le(w->forwarder_memory.bytes_peak, MEMORY_MAX);
 }
 
 /* What became of the clients of all storms. */
 struct sum {
-    size_t clients, right, timed_out, forged;
+    size_t right, timed_out, forged;
 };
 
 static void run_storm(struct kirim_trial *trial, void *user)
 {
     struct sum *const sum = user;
     struct world *const w = open_world(kirim_trial_seed(trial));
-    ck_assert_int_eq(kirim_trial_join(trial, w->sim), KIRIM_OK);
-    w->trial = trial;
     const struct kirim_link_rules link = draw_link(w);
     set_links(w, &link);
     w->is_forging = true;
     w->guard.cookies = draw(w, 2) == 0 ? KIRIM_DNS_COOKIES_ON : KIRIM_DNS_COOKIES_REQUIRED;
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
         start_client(w, draw(w, NAME_COUNT));
-        run_world(w, draw(w, 200) * MS);
+        simnet_run(w->sim, draw(w, 200) * MS);
     }
-    run_world(w, (GIVE_UP_SECONDS + 1) * SECOND);
+    simnet_run(w->sim, (GIVE_UP_SECONDS + 1) * SECOND);
     check_counts(w);
-    sum->clients += w->started;
     sum->right += w->right;
     sum->timed_out += w->timed_out;
     sum->forged += w->forged;
@@ -352,15 +326,13 @@ static void run_storm(struct kirim_trial *trial, void *user)
 
 START_TEST(everybody_gets_one_right_answer_or_servfail)
 {
-    struct kirim_trials_options options = KIRIM_TRIALS_OPTIONS_INIT;
-    struct kirim_trials_result result = KIRIM_TRIALS_RESULT_INIT;
     struct sum sum = { 0 };
-    options.command = "test_protocols_dns_forward_world";
-    ck_assert_int_eq(kirim_trials_run(&options, run_storm, &sum, &result), KIRIM_OK);
-    if (result.run_count >= options.seed_count) { /* nearly all, over all */
-        ck_assert_uint_ge(sum.right, sum.clients * 90 / 100);
-        ck_assert_uint_le(sum.timed_out, sum.clients * 3 / 100);
-        ck_assert_uint_gt(sum.forged, sum.clients);
+    const uint64_t count = storm_run(run_storm, &sum);
+    const uint64_t all = 2 * count * CLIENT_COUNT; /* each twice */
+    if (count >= STORM_SEEDS) { /* nearly all, over all */
+        ck_assert_uint_ge(sum.right, all * 90 / 100);
+        ck_assert_uint_le(sum.timed_out, all * 3 / 100);
+        ck_assert_uint_gt(sum.forged, all);
     }
 }
 END_TEST
@@ -376,7 +348,7 @@ START_TEST(equal_questions_are_asked_once)
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
         start_client(w, 0);
     }
-    run_world(w, SECOND);
+    simnet_run(w->sim, SECOND);
     ck_assert_uint_eq(w->right, CLIENT_COUNT);
     ck_assert_uint_eq(w->requests, 1);
     ck_assert_uint_eq(stats_of(w)->coalesced, CLIENT_COUNT - 1);
@@ -394,12 +366,12 @@ START_TEST(dead_server_is_servfail_in_time)
     for (unsigned i = 0; i < NAME_COUNT; i++) {
         start_client(w, i);
     }
-    run_world(w, (2 + 4) * SECOND - 1);
+    simnet_run(w->sim, (2 + 4) * SECOND - 1);
     ck_assert_uint_eq(w->ended, 0);
-    run_world(w, MS);
+    simnet_run(w->sim, MS);
     ck_assert_uint_eq(w->failed, NAME_COUNT);
     start_client(w, 0); /* told again, not asked again */
-    run_world(w, SECOND);
+    simnet_run(w->sim, SECOND);
     ck_assert_uint_eq(w->failed, NAME_COUNT + 1);
     ck_assert_uint_eq(w->forward.stats.asked, 2 * NAME_COUNT);
     close_world(w);
@@ -411,15 +383,15 @@ START_TEST(server_that_answers_is_asked_first)
     static const char *const servers[] = { "10.0.0.77:53", "10.0.0.4:53", "10.0.0.1:53" };
     struct world *const w = open_world(1);
     ck_assert_int_eq(kirim_endpoint_close(w->port.endpoint), KIRIM_OK);
-    run_world(w, MS);
+    simnet_run(w->sim, MS);
     kirim_dns_forward_close(&w->forward);
     open_forwarder(w, servers, 3); /* nobody, a closed port, and the server */
     start_client(w, 0);
-    run_world(w, 3 * SECOND);
+    simnet_run(w->sim, 3 * SECOND);
     ck_assert_uint_eq(w->right, 1);
     ck_assert_uint_eq(w->forward.first, 2);
     start_client(w, 1);
-    run_world(w, 10 * MS);
+    simnet_run(w->sim, 10 * MS);
     ck_assert_uint_eq(w->right, 2);
     close_world(w);
 }
@@ -444,10 +416,10 @@ START_TEST(flood_of_guesses_hits_nothing)
         guess.wire[1] = (uint8_t)i;
         send_forged(w, w->server_endpoint, &guess, &peer);
         if (i % 500 == 0) {
-            run_world(w, 20 * MS);
+            simnet_run(w->sim, 20 * MS);
         }
     }
-    run_world(w, 10 * SECOND);
+    simnet_run(w->sim, 10 * SECOND);
     ck_assert_uint_eq(w->failed, 1);
     ck_assert_uint_eq(w->right, 0);
     close_world(w);
@@ -465,7 +437,7 @@ START_TEST(cookie_that_is_demanded_twice_is_no_failure)
     w->guard.cookies = KIRIM_DNS_COOKIES_REQUIRED;
     for (unsigned i = 0; i < NAME_COUNT; i++) {
         start_client(w, i);
-        run_world(w, SECOND);
+        simnet_run(w->sim, SECOND);
         ck_assert_uint_eq(w->right, i + 1);
     }
     ck_assert_uint_eq(w->forward.stats.asked, NAME_COUNT + 1);
@@ -480,9 +452,9 @@ START_TEST(client_that_vanishes_stops_nobody)
         start_client(w, i);
         kirim_dns_lookup_cancel(&w->lookup[w->started - 1]);
     }
-    run_world(w, SECOND);
+    simnet_run(w->sim, SECOND);
     start_client(w, 3);
-    run_world(w, SECOND);
+    simnet_run(w->sim, SECOND);
     ck_assert_uint_eq(w->right, 1);
     ck_assert_uint_eq(w->ended, NAME_COUNT + 1);
     close_world(w);
@@ -497,14 +469,14 @@ START_TEST(silent_names_keep_nobody_out)
     for (unsigned i = 0; i < PENDING_MAX; i++) {
         start_client(w, 10 + i);
     }
-    run_world(w, 100 * MS);
+    simnet_run(w->sim, 100 * MS);
     start_client(w, 0); /* all of them may still be answered */
-    run_world(w, 50 * MS);
+    simnet_run(w->sim, 50 * MS);
     ck_assert_uint_eq(w->failed, 1);
-    run_world(w, 150 * MS);
+    simnet_run(w->sim, 150 * MS);
     for (unsigned i = 1; i < 3; i++) { /* the place of the first is enough for both */
         start_client(w, i);
-        run_world(w, 50 * MS);
+        simnet_run(w->sim, 50 * MS);
         ck_assert_uint_eq(w->right, i);
     }
     ck_assert_uint_eq(w->forward.stats.gave_way, 1);
@@ -545,7 +517,7 @@ START_TEST(closing_in_the_middle_leaves_nothing)
     for (unsigned i = 0; i < NAME_COUNT; i++) {
         start_client(w, i);
     }
-    run_world(w, 150 * MS);
+    simnet_run(w->sim, 150 * MS);
     ck_assert_uint_gt(stats_of(w)->pending_count, 0);
     close_world(w);
 }
@@ -559,14 +531,14 @@ START_TEST(every_failed_allocation_leaves_nothing)
         for (unsigned i = 0; i < 4; i++) {
             start_client(w, i);
         }
-        run_world(w, GIVE_UP_SECONDS * SECOND);
+        simnet_run(w->sim, GIVE_UP_SECONDS * SECOND);
         ck_assert_uint_eq(w->right + w->failed, 4);
         close_world(w);
     }
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct kit_claim claims[] = {
         { everybody_gets_one_right_answer_or_servfail, 0 },
@@ -582,5 +554,5 @@ int main(void)
         { every_failed_allocation_leaves_nothing, 0 },
         { NULL, 0 },
     };
-    return claims_run("protocols/dns forward world", claims, 600);
+    return storm_main(argc, argv, "protocols/dns forward world", claims);
 }

@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 
+#include "support/simnet.h"
+#include "support/storm.h"
+
 #define SERVER "10.0.0.1:4433"
 
 static const uint8_t psk[] = "0123456789abcdef";
@@ -179,6 +182,7 @@ static void top_received(struct kirim_layer *layer, const struct kirim_batch *ba
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         ck_assert_uint_le(d->bytes, KIT_DATAGRAM_MAX);
+        storm_note((uint64_t)(c - c->world->client), d->data, d->bytes);
         memcpy(c->last, d->data, d->bytes);
         c->last_bytes = d->bytes;
         c->received_count++;
@@ -237,7 +241,7 @@ static void echo_received(struct kirim_layer *layer, const struct kirim_batch *b
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         const struct kirim_buf buf = { d->data, d->bytes };
         const struct kirim_msg msg = { .buf = &buf, .buf_count = 1, .peer = &d->peer };
-        w->server_received++;
+        storm_note(w->server_received++, d->data, d->bytes);
         (void)kirim_layer_send(layer, &msg);
     }
 }
@@ -311,46 +315,26 @@ static void open_server(struct kit_world *w)
 
 /* ---- worlds ---------------------------------------------------------------------------------- */
 
-static struct kirim_loop *open_loop(struct kirim_sim_host *host)
-{
-    struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
-    struct kirim_loop *loop = NULL;
-    options.reactor = "sim";
-    options.reactor_context = host;
-    ck_assert_int_eq(kirim_loop_open(&options, &loop), KIRIM_OK);
-    return loop;
-}
-
-static struct kirim_addr addr_of(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
 struct kit_world *kit_open(const struct kit_setup *setup)
 {
     static struct kit_world world;
     struct kit_world *const w = &world;
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    const struct kirim_addr server[2] = { addr_of("10.0.0.1"), addr_of("10.0.0.9") };
-    const struct kirim_addr client[2] = { addr_of("10.0.0.2"), addr_of("10.0.7.2") };
+    const uint64_t seed = setup->seed != 0 ? setup->seed : 1;
     const struct kirim_dtls_options at_server =
         setup->server.size != 0 ? setup->server : kit_server_options();
     const struct kirim_dtls_options at_client =
         setup->client.size != 0 ? setup->client : kit_client_options();
     memset(w, 0, sizeof *w);
-    options.seed = setup->seed != 0 ? setup->seed : 1;
     w->payload_bytes_max = setup->payload_bytes_max;
     w->server_idle_ns = setup->server_idle_ns;
     w->is_admitting_all = setup->is_admitting_all;
-    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
+    w->sim = simnet_open(seed, NULL);
     clock_follow(w->sim);
-    random_begin(options.seed);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "server", server, 2, &w->server_host), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", client, 2, &w->client_host), KIRIM_OK);
-    w->server_loop = open_loop(w->server_host);
-    w->client_loop = open_loop(w->client_host);
+    random_begin(seed);
+    w->server_host = simnet_host(w->sim, "server", "10.0.0.1", "10.0.0.9");
+    w->client_host = simnet_host(w->sim, "client", "10.0.0.2", "10.0.7.2");
+    w->server_loop = simnet_loop(w->server_host, NULL);
+    w->client_loop = simnet_loop(w->client_host, NULL);
     ck_assert_int_eq(kirim_dtls_open(w->server_loop, &at_server, &w->server_dtls), KIRIM_OK);
     ck_assert_int_eq(kirim_dtls_open(w->client_loop, &at_client, &w->client_dtls), KIRIM_OK);
     open_server(w);
@@ -404,9 +388,9 @@ struct kit_client *kit_connect_from(struct kit_world *w, uint16_t port, const ch
     plan.layers = layers;
     plan.layer_count = COUNT_OF(layers);
     plan.payload_bytes_max = w->payload_bytes_max;
-    options.local = addr_of("10.0.0.2");
+    options.local = simnet_addr("10.0.0.2");
     kirim_addr_set_port(&options.local, port);
-    options.peer = addr_of(SERVER);
+    options.peer = simnet_addr(SERVER);
     ck_assert_int_eq(kirim_stack_on_endpoint(w->client_loop, &options, &plan, &c->stack), KIRIM_OK);
     c->dtls = kirim_stack_layer(c->stack, KIT_LAYER_DTLS);
     return c;
@@ -419,13 +403,12 @@ struct kit_client *kit_connect(struct kit_world *w)
 
 void kit_run(struct kit_world *w, uint64_t ns)
 {
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
+    simnet_run(w->sim, ns);
 }
 
 void kit_set_links(struct kit_world *w, const struct kirim_link_rules *link)
 {
-    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->client_host, w->server_host, link), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->server_host, w->client_host, link), KIRIM_OK);
+    simnet_link(w->sim, w->client_host, w->server_host, link);
 }
 
 /* ---- traffic --------------------------------------------------------------------------------- */
@@ -451,7 +434,7 @@ void kit_inject_to(struct kit_client *c, const void *data, size_t bytes)
     struct kirim_control control = KIRIM_CONTROL_INIT;
     const struct kirim_addr to = kirim_endpoint_local(kirim_stack_endpoint(c->stack));
     const struct kirim_msg msg = { .buf = &buf, .buf_count = 1, .peer = &to, .control = &control };
-    control.source = addr_of("10.0.0.1");
+    control.source = simnet_addr("10.0.0.1");
     ck_assert_int_eq(
         kirim_endpoint_send(kirim_sessions_endpoint(c->world->set), &msg, 0, NULL, NULL), KIRIM_OK);
 }

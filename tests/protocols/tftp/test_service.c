@@ -36,7 +36,7 @@ static void open_raw_at(struct kirim_loop *loop, const char *local, struct raw *
     static const struct kirim_handler handler = { KIRIM_HANDLER_INIT, .received = on_raw };
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
     memset(raw, 0, sizeof *raw);
-    options.local = world_addr(local);
+    options.local = simnet_addr(local);
     options.flags = KIRIM_ENDPOINT_BROADCAST;
     options.handler = &handler;
     options.user = raw;
@@ -61,7 +61,7 @@ START_TEST(transfer_has_its_port_and_the_address_that_was_asked)
 {
     struct world *const w = world_open(1);
     struct raw raw;
-    const struct kirim_addr second = world_addr("10.0.0.9:69");
+    const struct kirim_addr second = simnet_addr("10.0.0.9:69");
     (void)kit_put_pattern(&w->there, "f", 600);
     open_raw(w, &raw);
     say(w, &raw, rrq, sizeof rrq, &second);
@@ -89,7 +89,7 @@ START_TEST(stranger_is_told_and_disturbs_nothing)
     struct world *const w = world_open(1);
     struct raw raw;
     struct raw stranger;
-    const struct kirim_addr server = world_addr("10.0.0.1:69");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:69");
     (void)kit_put_pattern(&w->there, "f", 600);
     open_raw(w, &raw);
     open_raw(w, &stranger);
@@ -115,7 +115,7 @@ START_TEST(who_asks_everybody_is_not_answered)
 {
     struct world *const w = world_open(1);
     struct raw raw;
-    const struct kirim_addr all = world_addr("255.255.255.255:69");
+    const struct kirim_addr all = simnet_addr("255.255.255.255:69");
     (void)kit_put_pattern(&w->there, "f", 600);
     open_raw(w, &raw);
     say(w, &raw, rrq, sizeof rrq, &all);
@@ -128,7 +128,7 @@ END_TEST
 START_TEST(server_does_not_answer_itself)
 {
     struct world *const w = world_open(1);
-    const struct kirim_addr own = world_addr("10.0.0.1:69");
+    const struct kirim_addr own = simnet_addr("10.0.0.1:69");
     (void)kit_put_pattern(&w->there, "f", 600);
     ck_assert_int_eq(kirim_endpoint_send_to(w->service.endpoint, rrq, sizeof rrq, &own), KIRIM_OK);
     world_run(w, SECOND);
@@ -146,7 +146,7 @@ START_TEST(what_was_cut_is_not_taken_for_whole)
     static char data[1200] = { 0, KIRIM_TFTP_DATA, 0, 1 };
     struct world *const w = world_open(1);
     struct raw raw;
-    const struct kirim_addr server = world_addr("10.0.0.1:69");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:69");
     open_raw(w, &raw);
     say(w, &raw, wrq, sizeof wrq, &server);
     say(w, &raw, error, sizeof error, &raw.from);
@@ -192,7 +192,7 @@ START_TEST(refusals_have_their_codes)
 {
     struct world *const w = world_open(1);
     struct raw raw;
-    const struct kirim_addr server = world_addr("10.0.0.1:69");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:69");
     w->server.upload_bytes_max = 1000;
     (void)kit_put_pattern(&w->there, "f", 600);
     open_raw(w, &raw);
@@ -244,7 +244,7 @@ START_TEST(transfers_of_a_prefix_are_capped)
     struct world *const w = world_open(1);
     struct kirim_link_rules link = KIRIM_SIM_LINK_INIT;
     struct raw raw;
-    const struct kirim_addr server = world_addr("10.0.0.1:69");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:69");
     link.delay_ns = 20 * MS;
     world_set_links(w, &link);
     w->service.prefix_count_max = 2;
@@ -275,7 +275,7 @@ START_TEST(requests_of_a_prefix_are_limited)
     struct kirim_limiter limiter;
     struct world *const w = world_open(1);
     struct raw raw;
-    const struct kirim_addr server = world_addr("10.0.0.1:69");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:69");
     options.rate = (struct kirim_rate){ 1, 2 };
     options.slots = slots;
     options.slot_count = KIRIM_LIMITER_WAYS;
@@ -300,7 +300,7 @@ START_TEST(silent_client_delays_nobody)
     for (size_t i = 0; i < 2; i++) {
         struct world *const w = world_open(1);
         struct raw raw;
-        const struct kirim_addr server = world_addr("10.0.0.1:69");
+        const struct kirim_addr server = simnet_addr("10.0.0.1:69");
         (void)kit_put_pattern(&w->there, "f", 200000);
         open_raw(w, &raw);
         if (i == 1) {

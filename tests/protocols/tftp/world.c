@@ -25,46 +25,20 @@ static void on_ended(struct kirim_tftp_service *service, const struct kirim_tftp
     w->service_ended++;
 }
 
-struct kirim_addr world_addr(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
-static struct kirim_loop *open_loop(struct kirim_sim_host *host, struct kit_memory *memory)
-{
-    struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
-    struct kirim_loop *loop = NULL;
-    options.reactor = "sim";
-    options.reactor_context = host;
-    options.alloc = kit_alloc;
-    options.alloc_user = memory;
-    ck_assert_int_eq(kirim_loop_open(&options, &loop), KIRIM_OK);
-    return loop;
-}
-
 struct world *world_open(uint64_t seed)
 {
     static struct world world;
     struct world *const w = &world;
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_endpoint_options endpoint_options = KIRIM_ENDPOINT_OPTIONS_INIT;
-    const struct kirim_addr server[2] = { world_addr("10.0.0.1"), world_addr("10.0.0.9") };
-    const struct kirim_addr client = world_addr("10.0.0.2");
-    const struct kirim_addr other = world_addr("10.9.0.2");
     memset(w, 0, sizeof *w);
-    options.seed = seed;
-    options.alloc = kit_alloc;
-    options.alloc_user = &w->memory[0];
-    w->draw = (uint32_t)seed * 2654435761U + 1;
-    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "server", server, 2, &w->server_host), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "client", &client, 1, &w->client_host), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_host_add(w->sim, "other", &other, 1, &w->other_host), KIRIM_OK);
-    w->server_loop = open_loop(w->server_host, &w->memory[1]);
-    w->client_loop = open_loop(w->client_host, &w->memory[2]);
-    w->other_loop = open_loop(w->other_host, &w->memory[3]);
+    w->random.state = seed;
+    w->sim = simnet_open(seed, &w->memory[0]);
+    w->server_host = simnet_host(w->sim, "server", "10.0.0.1", "10.0.0.9");
+    w->client_host = simnet_host(w->sim, "client", "10.0.0.2", NULL);
+    w->other_host = simnet_host(w->sim, "other", "10.9.0.2", NULL);
+    w->server_loop = simnet_loop(w->server_host, &w->memory[1]);
+    w->client_loop = simnet_loop(w->client_host, &w->memory[2]);
+    w->other_loop = simnet_loop(w->other_host, &w->memory[3]);
     kit_store_init(&w->there);
     kit_store_init(&w->here);
     kirim_tftp_server_init(&w->server, &w->there.storage);
@@ -72,7 +46,7 @@ struct world *world_open(uint64_t seed)
     kirim_tftp_service_init(&w->service, &w->server);
     w->service.ended = on_ended;
     w->service.user = w;
-    endpoint_options.local = world_addr("0.0.0.0:69");
+    endpoint_options.local = simnet_addr("0.0.0.0:69");
     ck_assert_int_eq(kirim_tftp_service_open(&w->service, w->server_loop, &endpoint_options),
                      KIRIM_OK);
     return w;
@@ -97,21 +71,17 @@ void world_close(struct world *w)
 
 void world_set_links(struct world *w, const struct kirim_link_rules *link)
 {
-    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->client_host, w->server_host, link), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_link_set(w->sim, w->server_host, w->client_host, link), KIRIM_OK);
+    simnet_link(w->sim, w->client_host, w->server_host, link);
 }
 
 void world_run(struct world *w, uint64_t ns)
 {
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + ns), KIRIM_OK);
+    simnet_run(w->sim, ns);
 }
 
 uint32_t world_draw(struct world *w, uint32_t most)
 {
-    w->draw ^= w->draw << 13;
-    w->draw ^= w->draw >> 17;
-    w->draw ^= w->draw << 5;
-    return w->draw % most;
+    return (uint32_t)test_random_below(&w->random, most);
 }
 
 struct kirim_tftp_client_options world_options(struct world *w, uint16_t kind)
@@ -129,7 +99,7 @@ struct kirim_tftp_client *world_start(struct world *w,
                                       const char *server)
 {
     struct kirim_tftp_client *const client = &w->client[w->started++];
-    const struct kirim_addr at = world_addr(server);
+    const struct kirim_addr at = simnet_addr(server);
     *client = (struct kirim_tftp_client)KIRIM_TFTP_CLIENT_INIT(on_done, w);
     ck_assert_int_eq(kirim_tftp_client_start(client, w->client_loop, &at, options), KIRIM_OK);
     return client;

@@ -6,10 +6,10 @@
 #ifndef TFTP_WORLD_H
 #define TFTP_WORLD_H
 
-#include <kirim/sim.h>
-
 #include "kit.h"
 #include "protocols/tftp/tftp_endpoint.h"
+#include "support/random.h"
+#include "support/simnet.h"
 
 enum { WORLD_CLIENT_MAX = 1000, PPM = 1000000 };
 
@@ -25,7 +25,7 @@ struct world {
     struct kirim_tftp_service service;
     struct kirim_tftp_client client[WORLD_CLIENT_MAX];
     char name[WORLD_CLIENT_MAX][16];
-    uint32_t draw;
+    struct test_random random;
     size_t started, ended, done, failed, service_ended;
 };
 
@@ -42,7 +42,6 @@ void world_run(struct world *w, uint64_t ns);
 
 /* 0 .. most - 1, by the world's seed. */
 uint32_t world_draw(struct world *w, uint32_t most);
-struct kirim_addr world_addr(const char *text);
 
 /* Options of the next client, whose name here and there is that of its place in `name`. */
 struct kirim_tftp_client_options world_options(struct world *w, uint16_t kind);
