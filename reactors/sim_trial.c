@@ -20,10 +20,10 @@ enum { TEXT_BYTES = 256, CLAIM_BYTES_MAX = 200, LINE_BYTES = 1024 };
 
 struct kirim_trial {
     uint64_t seed;
-    uint64_t digest;     /* of the worlds that have been closed; at the end, of the notes too */
-    uint64_t noted;      /* what the scenario has noted, as a hash; 0: nothing */
-    uint64_t end_ns;     /* when the last one was */
-    size_t closed_count; /* worlds */
+    uint64_t digest;    /* of the worlds that have ended; at the end, of the notes too */
+    uint64_t noted;     /* what the scenario has noted, as a hash; 0: nothing */
+    uint64_t end_ns;    /* when the last one was */
+    size_t ended_count; /* worlds */
     struct member *open;
     const char *captured; /* the file that the first world goes to; NULL: none */
     struct kirim_sim_capture *capture;
@@ -114,14 +114,20 @@ static void release(struct member *member)
     (void)ki_default_alloc(NULL, member, sizeof *member, 0);
 }
 
+/* What came of a world is that of its trial. */
+static void take_end(const struct member *member, uint64_t digest)
+{
+    struct kirim_trial *const trial = member->trial;
+    /* That of the only world is the trial's, as the world would tell it. */
+    trial->digest = trial->ended_count == 0 ? digest : ki_mix(trial->digest ^ digest) + KI_GOLDEN;
+    trial->ended_count++;
+    trial->end_ns = member->sim->now_ns;
+}
+
 static void on_ended(void *user, uint64_t digest)
 {
     struct member *const member = user;
-    struct kirim_trial *const trial = member->trial;
-    /* That of the only world is the trial's, as the world would tell it. */
-    trial->digest = trial->closed_count == 0 ? digest : ki_mix(trial->digest ^ digest) + KI_GOLDEN;
-    trial->closed_count++;
-    trial->end_ns = member->sim->now_ns;
+    take_end(member, digest);
     release(member);
 }
 
@@ -200,6 +206,7 @@ static void run_once(const struct trials *t, struct kirim_trial *trial, uint64_t
     while (trial->open != NULL) {
         kirim_trial_fail(trial, "a world was not closed", NULL, 0);
         (void)kirim_sim_watch(trial->open->sim, NULL);
+        take_end(trial->open, kirim_sim_digest(trial->open->sim));
         release(trial->open);
     }
     if (trial->noted != 0) { /* else the digest stays as the only world would tell it */
