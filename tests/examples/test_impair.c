@@ -2,22 +2,17 @@
  *
  * The bad network of the example, in the simulator: between a client and a server that have clean
  * links. What it does is compared with the model that it is made of, to the nanosecond, and with a
- * simulated world that has the same rules on its own link.
- *
- *     test_examples_impair            seeds 1 .. 50
- *     test_examples_impair 1000       seeds 1 .. 1000
- *     test_examples_impair 1 731      seed 731 alone
+ * simulated world that has the same rules on its own link. How seeds are chosen: support/storm.h.
  */
 #include "../../examples/impair.h"
 #include "../reactors/sim_kit.h"
+#include "support/random.h"
+#include "support/storm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEED_COUNT = 50, COUNT = 400, BYTES_MAX = 1200, PPM = 1000000, ECT0 = 2, CE = 3 };
-
-static uint64_t first_seed = 1;
-static uint64_t seed_count = SEED_COUNT;
+enum { COUNT = 400, BYTES_MAX = 1200, PPM = 1000000, ECT0 = 2, CE = 3 };
 
 /* What arrived at one end. */
 struct record {
@@ -36,15 +31,13 @@ struct world {
     struct impair impair;
     struct record at_server, at_client;
     uint64_t sent_ns[COUNT];
-    uint32_t sent, draw;
+    uint32_t sent;
+    struct test_random random;
 };
 
 static uint32_t draw(struct world *w, uint32_t most)
 {
-    w->draw ^= w->draw << 13;
-    w->draw ^= w->draw >> 17;
-    w->draw ^= w->draw << 5;
-    return w->draw % most;
+    return (uint32_t)test_random_below(&w->random, most);
 }
 
 /* ---- datagrams ------------------------------------------------------------------------------- */
@@ -86,6 +79,7 @@ static void note(struct record *r, struct kirim_loop *loop, const struct kirim_b
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         ck_assert(r->count < 2 * COUNT);
+        storm_note(d->ecn, d->data, d->bytes);
         r->number[r->count] = number_of(d->bytes);
         r->flipped[r->count] = count_flips(d, r->number[r->count]);
         r->time_ns[r->count] = kirim_loop_now(loop);
@@ -131,8 +125,9 @@ static struct world *open_hosts(uint64_t seed)
     struct world *const w = &world;
     struct kirim_link_rules clean = KIRIM_SIM_LINK_INIT;
     memset(w, 0, sizeof *w);
-    w->draw = (uint32_t)seed * 2654435761U + 1;
+    w->random.state = seed;
     kit_open(&w->k, seed);
+    storm_join(w->k.sim);
     clean.delay_ns = 0;
     kit_link(&w->k, NULL, NULL, clean);
     w->client_host = kit_host(&w->k, "client", "10.0.0.1", NULL);
@@ -161,14 +156,12 @@ static struct world *open_world(uint64_t seed, const struct kirim_link_rules *up
     return w;
 }
 
-static uint64_t close_world(struct world *w)
+static void close_world(struct world *w)
 {
     relay_close(&w->impair.relay);
     kit_run(&w->k, SECOND);
     ck_assert_uint_eq(w->impair.relay.stats.peer_count, 0);
-    const uint64_t digest = kirim_sim_digest(w->k.sim);
     kit_close(&w->k);
-    return digest;
 }
 
 static struct kirim_link_rules no_rules(void)
@@ -265,11 +258,13 @@ static void check_counts(const struct world *w, const struct relay_way *way, int
 }
 
 /* Half of the datagrams up, then half of them down. */
-static uint64_t run_storm(uint64_t seed)
+static void run_storm(struct kirim_trial *trial, void *user)
 {
+    const uint64_t seed = kirim_trial_seed(trial);
     struct world *const w = open_hosts(seed);
     const struct kirim_link_rules up = drawn_rules(w);
     const struct kirim_link_rules down = drawn_rules(w);
+    (void)user;
     w->impair.rules[IMPAIR_UP] = up;
     w->impair.rules[IMPAIR_DOWN] = down;
     ck_assert_int_eq(impair_open(&w->impair, w->middle_host->loop, seed), KIRIM_OK);
@@ -287,13 +282,12 @@ static uint64_t run_storm(uint64_t seed)
     check_record(w, &w->at_client, COUNT / 2, COUNT, "server", "client", &down, seed);
     check_counts(w, &w->impair.relay.stats.up, IMPAIR_UP);
     check_counts(w, &w->impair.relay.stats.down, IMPAIR_DOWN);
-    return close_world(w);
+    close_world(w);
 }
 
 START_TEST(network_is_the_model_to_the_nanosecond)
 {
-    const uint64_t seed = first_seed + (uint64_t)_i;
-    ck_assert_uint_eq(run_storm(seed), run_storm(seed)); /* twins */
+    (void)storm_run(run_storm, NULL);
 }
 END_TEST
 
@@ -323,7 +317,7 @@ START_TEST(survivors_are_those_of_a_simulated_world)
     struct world *w = open_world(7, &rules, &clean);
     send_all(w);
     through = w->at_server;
-    (void)close_world(w);
+    close_world(w);
     w = open_hosts(7);
     w->to = w->impair.relay.options.to;
     kit_link(&w->k, w->client_host, w->server_host, link);
@@ -353,7 +347,7 @@ START_TEST(directions_have_rules_and_chances_of_their_own)
     ck_assert_uint_eq(w->at_client.count, 0);
     ck_assert_uint_eq(w->impair.counts[IMPAIR_DOWN].outcomes[KIRIM_LINK_LOST], 1);
     ck_assert(w->impair.links[IMPAIR_UP].key != w->impair.links[IMPAIR_DOWN].key);
-    (void)close_world(w);
+    close_world(w);
 }
 END_TEST
 
@@ -374,7 +368,7 @@ START_TEST(what_is_held_has_a_bound)
     kit_run(&w->k, 2 * SECOND);
     ck_assert_uint_eq(w->at_server.count, 10);
     ck_assert_uint_eq(w->impair.relay.stats.up.drops[RELAY_DROP_FULL], 30);
-    (void)close_world(w);
+    close_world(w);
 }
 END_TEST
 
@@ -394,7 +388,7 @@ START_TEST(end_of_a_peer_drops_what_is_held_and_counts_it)
     kit_run(&w->k, 11 * SECOND);
     relay_read_upstream(&w->impair.relay, &upstream);
     ck_assert_uint_eq(upstream.drops[KIRIM_DROP_CLOSED], 1);
-    (void)close_world(w);
+    close_world(w);
 }
 END_TEST
 
@@ -409,14 +403,8 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) {
-        seed_count = strtoull(argv[1], NULL, 10);
-    }
-    if (argc > 2) {
-        first_seed = strtoull(argv[2], NULL, 10);
-    }
     const struct kit_claim claims[] = {
-        { network_is_the_model_to_the_nanosecond, (int)seed_count },
+        { network_is_the_model_to_the_nanosecond, 0 },
         { survivors_are_those_of_a_simulated_world, 0 },
         { directions_have_rules_and_chances_of_their_own, 0 },
         { what_is_held_has_a_bound, 0 },
@@ -424,5 +412,5 @@ int main(int argc, char **argv)
         { rules_that_are_none_are_refused, 0 },
         { NULL, 0 },
     };
-    return kit_main("impair in the simulator", claims);
+    return storm_main(argc, argv, "impair in the simulator", claims);
 }
