@@ -131,6 +131,9 @@ static void on_echo(struct kirim_coap_resource *resource, const struct kirim_coa
     response->body = request->body;
 }
 
+/* Who presses may say so, but in words. */
+static const uint16_t button_formats[] = { KIRIM_COAP_FORMAT_TEXT };
+
 static void on_button(struct kirim_coap_resource *resource,
                       const struct kirim_coap_request *request,
                       struct kirim_coap_response *response)
@@ -284,7 +287,7 @@ kirim_err coapd_resources_open(struct coapd_resources *all, struct kirim_loop *l
         "title=\"slow\";ct=0",
         "title=\"large\";ct=0",
         "rt=\"echo\"",
-        "rt=\"button\";if=\"actuator\"",
+        "rt=\"button\";if=\"actuator\";ct=0",
         NULL,
     };
     all->loop = loop;
@@ -299,6 +302,10 @@ kirim_err coapd_resources_open(struct coapd_resources *all, struct kirim_loop *l
     for (size_t i = 0; i < COAPD_FIXED_COUNT; i++) {
         all->fixed[i] = fixed[i];
         all->fixed[i].attributes = attributes[i];
+        if (fixed[i].handle == on_button) {
+            all->fixed[i].formats = button_formats;
+            all->fixed[i].format_count = sizeof button_formats / sizeof button_formats[0];
+        }
         const kirim_err err = kirim_coap_resource_add(node, &all->fixed[i]);
         if (err < 0) {
             return err;

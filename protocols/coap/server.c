@@ -96,6 +96,26 @@ static uint8_t find_fault(const struct ki_coap_ask *ask)
     return ask->message->code > KIRIM_COAP_IPATCH ? KIRIM_COAP_METHOD_NOT_ALLOWED : 0;
 }
 
+/* Whether a resource takes what the body is said to be. A body that says nothing may be anything,
+ * and that of a GET or DELETE means nothing (RFC 7252 sections 5.5.2 and 5.8). Of a body in blocks
+ * the first says it: a later one that says something else belongs to no body that is known, and is
+ * answered by 4.08 (RFC 7959 section 2.9.2). */
+static bool takes_format(const struct ki_coap_ask *ask, const struct kirim_coap_resource *resource)
+{
+    const uint8_t method = ask->message->code;
+    const uint32_t format = ask->fields.content_format;
+    if (resource->formats == NULL || format == KIRIM_COAP_FORMAT_NONE || method == KIRIM_COAP_GET ||
+        method == KIRIM_COAP_DELETE || ask->fields.block1.number > 0) {
+        return true;
+    }
+    for (size_t i = 0; i < resource->format_count; i++) {
+        if (resource->formats[i] == format) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A request that is put off. */
 static void defer(struct ki_coap_ask *ask, struct kirim_coap_response *response)
 {
@@ -200,6 +220,10 @@ static void decide(struct ki_coap_ask *ask, uint8_t *scratch, struct kirim_coap_
         return;
     }
     ki_coap_echo_check(ask);
+    if (!takes_format(ask, resource)) {
+        response->code = KIRIM_COAP_UNSUPPORTED_FORMAT;
+        return;
+    }
     if ((resource->flags & KIRIM_COAP_FRESH) != 0 && !ask->is_echoed) {
         ask->asks_echo = true;
         return;

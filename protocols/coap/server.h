@@ -72,6 +72,9 @@ struct kirim_coap_resource {
     uint32_t flags;              /**< KIRIM_COAP_OBSERVABLE .... */
     kirim_coap_handle_fn handle; /**< Not NULL. */
     void *user;                  /**< The caller's. */
+    const uint16_t *formats;     /**< Content-Formats that the body of a request may have: the node
+                                      refuses others by 4.15. NULL: all. Lent. */
+    size_t format_count;         /**< Of those; 0: none but what says none. */
     /** @privatesection The node's. */
     struct kirim_coap_resource *next;
     struct kirim_coap_observer *observers;

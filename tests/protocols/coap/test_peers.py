@@ -74,6 +74,18 @@ class Base(unittest.TestCase):
         self.expect("4.04.*", "-m", "get", at("g"), tries=tries)
         self.expect("", "-m", "post", "-e", "x", at("button"), tries=tries)
         self.expect("hello", "-m", "post", "-e", "hello", at("echo"), tries=tries)
+        self.check_formats(at, tries)
+
+    def check_formats(self, at, tries):
+        """What coap-client sends in a format, wants in one, or wants to be understood."""
+        json = ["-m", "post", "-t", "application/json"]
+        self.expect("", "-m", "post", "-t", "text/plain", "-e", "x", at("button"), tries=tries)
+        self.expect("4.15.*", *json, "-e", "{}", at("button"), tries=tries)
+        self.expect("4.15.*", *json, "-b", 64, "-f", self.file, at("button"), tries=tries)
+        self.expect(re.escape("{}"), *json, "-e", "{}", at("echo"), tries=tries)
+        self.expect(TIME, "-m", "get", "-A", "text/plain", at("time"), tries=tries)
+        self.expect("4.06.*", "-m", "get", "-A", "application/json", at("time"), tries=tries)
+        self.expect("4.02.*", "-m", "get", "-O", "2049,x", at("time"), tries=tries)
 
 
 @need(CLIENT, "libcoap3-bin")

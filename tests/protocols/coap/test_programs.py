@@ -127,6 +127,8 @@ class BothEnds(Base):
         with coapkit.start_coapd("--stats", 0) as server:
             for count in (1, 2):
                 self.ask("post", server, "button")
+                self.assertIn("4.15", self.ask("post", server, "button", "--format", 50, "--data",
+                                               "{}", status=1).stderr)
                 self.assertEqual(self.ask("get", server, "button").stdout,
                                  f"pressed {count} times\n")
             self.assertEqual(server.stop(), 0)
