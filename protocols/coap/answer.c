@@ -339,7 +339,7 @@ void ki_coap_answer(struct ki_coap_ask *ask, struct kirim_coap_response *respons
         head.token_bytes = 0;
         kirim_coap_write_header(&w, &head);
     } else if (!is_confirmable) {
-        if (ki_coap_take_id(ask->peer, ask->now_ns, &head.id) < 0) {
+        if (ki_coap_take_id(ask->peer, KI_COAP_ANSWER_IDS, ask->now_ns, &head.id) < 0) {
             return;
         }
         wire[2] = (uint8_t)(head.id >> 8);
@@ -361,7 +361,7 @@ kirim_err ki_coap_answer_later(struct ki_coap_ask *ask, struct kirim_coap_respon
         ask->peer->message_bytes_max < sizeof wire ? ask->peer->message_bytes_max : sizeof wire;
     struct kirim_coap_writer w = KIRIM_COAP_WRITER_INIT(wire, room);
     struct kirim_coap_message head = { .type = KIRIM_COAP_CON };
-    const kirim_err err = ki_coap_take_id(ask->peer, ask->now_ns, &head.id);
+    const kirim_err err = ki_coap_take_id(ask->peer, KI_COAP_OWN_IDS, ask->now_ns, &head.id);
     if (err < 0) {
         return err;
     }

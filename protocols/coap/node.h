@@ -126,8 +126,14 @@ struct kirim_coap_node {
     uint64_t notify_count;
 };
 
-/** Number of parts of the space of message ids whose use is remembered. */
+/** Number of parts of a half of the space of message ids whose use is remembered. */
 #define KIRIM_COAP_ID_PARTS 16
+
+/** A half of the message ids of a peer. @privatesection All of it. */
+struct kirim_coap_ids {
+    uint64_t part_ns[KIRIM_COAP_ID_PARTS]; /**< When an id of the part was last used. */
+    uint16_t next;
+};
 
 /** The confirmable message that waits for its acknowledgement. @privatesection All of it. */
 struct kirim_coap_exchange {
@@ -151,9 +157,10 @@ struct kirim_coap_peer {
     struct kirim_coap_node *node;
     struct kirim_path path;
     struct kirim_coap_exchange exchange;
-    uint64_t id_part_ns[KIRIM_COAP_ID_PARTS]; /**< When an id of the part was last used. */
-    uint64_t id_free_ns;                      /**< When there are ids again; 0: there are. */
-    uint16_t next_id;
+    struct kirim_coap_ids ids[2]; /**< Of what this side sends by itself, and of answers to
+                                       requests that are not confirmable. */
+    uint64_t id_free_ns;          /**< When the first have ids again; 0: they have. */
+    uint16_t first_id;            /**< Where those begin; random. */
     bool has_ids, is_pumping, is_closed, is_to_be_pumped;
     struct kirim_coap_pending *pending; /**< The next to be sent first. */
     struct kirim_coap_observer *observers;

@@ -216,7 +216,7 @@ static uint64_t tell(struct kirim_coap_observer *o, uint64_t now_ns)
     if (!is_confirmable && !kirim_path_pace(&peer->path, now_ns)) {
         return peer->path.next_ns;
     }
-    if (ki_coap_take_id(peer, now_ns, &o->last_id) < 0) {
+    if (ki_coap_take_id(peer, KI_COAP_OWN_IDS, now_ns, &o->last_id) < 0) {
         return peer->id_free_ns > now_ns ? peer->id_free_ns : KIRIM_NEVER;
     }
     o->is_dirty = false;

@@ -15,6 +15,11 @@ enum { KI_COAP_RESPONSE = 1, KI_COAP_NOTIFICATION = 2, KI_COAP_CALL = 3 };
 /* How it ended. */
 enum { KI_COAP_ACKED = 1, KI_COAP_RESET = 2, KI_COAP_TIMED_OUT = 3, KI_COAP_GONE = 4 };
 
+/* Whose message ids: of what this side sends by itself, or of answers to requests that are not
+ * confirmable. Anybody can ask for those in the name of a peer, as often as he likes, so they have
+ * ids of their own, and calls, notifications and late answers never want for theirs. */
+enum { KI_COAP_OWN_IDS = 0, KI_COAP_ANSWER_IDS = 1 };
+
 enum { KI_COAP_OBSERVED_BYTES_MAX = 512 }; /* longest request that is kept of an observer */
 
 /* A message that waits: for its time, or for the one before it to be acknowledged. */
@@ -91,8 +96,9 @@ void ki_coap_send(struct kirim_coap_peer *peer, const struct kirim_addr *to,
 /* An empty message: RST or ACK. */
 void ki_coap_send_empty(struct kirim_coap_peer *peer, const struct kirim_addr *to, uint8_t type,
                         uint16_t id);
-/* A message id of this side that is not in use. KIRIM_EWOULDBLOCK: there is none now. */
-kirim_err ki_coap_take_id(struct kirim_coap_peer *peer, uint64_t now_ns, uint16_t *id);
+/* A message id of this side that is not in use, for a message of this kind. KIRIM_EWOULDBLOCK:
+ * there is none now. */
+kirim_err ki_coap_take_id(struct kirim_coap_peer *peer, int whose, uint64_t now_ns, uint16_t *id);
 bool ki_coap_is_idle(const struct kirim_coap_peer *peer);
 /* Sends a confirmable message for the first time; `wire` is copied. The peer must be idle. */
 kirim_err ki_coap_exchange_start(struct kirim_coap_peer *peer, int kind, void *owner, uint16_t id,

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { ID_PART_BITS = 12 };
+enum { ID_HALF_COUNT = 1 << 15, ID_PART_COUNT = ID_HALF_COUNT / KIRIM_COAP_ID_PARTS };
 
 /* Doubled from 2 to 3 s, five times in all (RFC 7252 section 4.8). */
 static const struct kirim_retransmit_options confirmable = KIRIM_RETRANSMIT_COAP_INIT;
@@ -65,28 +65,31 @@ void ki_coap_send_empty(struct kirim_coap_peer *peer, const struct kirim_addr *t
     ki_coap_send(peer, to, (struct kirim_coap_span){ wire, w.bytes });
 }
 
-kirim_err ki_coap_take_id(struct kirim_coap_peer *peer, uint64_t now_ns, uint16_t *id)
+kirim_err ki_coap_take_id(struct kirim_coap_peer *peer, int whose, uint64_t now_ns, uint16_t *id)
 {
     const struct kirim_coap_environment *const env = &peer->node->options.env;
+    struct kirim_coap_ids *const ids = &peer->ids[whose];
     if (!peer->has_ids) {
-        const kirim_err err = env->random(env->user, &peer->next_id, sizeof peer->next_id);
+        const kirim_err err = env->random(env->user, &peer->first_id, sizeof peer->first_id);
         if (err < 0) {
             peer->node->stats.no_memory++;
             return err;
         }
         peer->has_ids = true;
     }
-    const size_t part = peer->next_id >> ID_PART_BITS;
-    const bool is_entering = (peer->next_id & ((1U << ID_PART_BITS) - 1)) == 0;
-    const uint64_t used_ns = peer->id_part_ns[part];
+    const size_t part = ids->next / ID_PART_COUNT;
+    const bool is_entering = ids->next % ID_PART_COUNT == 0;
+    const uint64_t used_ns = ids->part_ns[part];
+    const bool is_own = whose == KI_COAP_OWN_IDS;
     if (is_entering && used_ns != 0 && now_ns - used_ns < KIRIM_COAP_EXCHANGE_LIFETIME_NS) {
-        peer->id_free_ns = used_ns + KIRIM_COAP_EXCHANGE_LIFETIME_NS;
+        peer->id_free_ns = is_own ? used_ns + KIRIM_COAP_EXCHANGE_LIFETIME_NS : peer->id_free_ns;
         peer->node->stats.full++;
         return KIRIM_EWOULDBLOCK;
     }
-    peer->id_free_ns = 0;
-    peer->id_part_ns[part] = now_ns;
-    *id = peer->next_id++;
+    peer->id_free_ns = is_own ? 0 : peer->id_free_ns;
+    ids->part_ns[part] = now_ns;
+    *id = (uint16_t)(peer->first_id + whose * ID_HALF_COUNT + ids->next);
+    ids->next = (uint16_t)((ids->next + 1) % ID_HALF_COUNT);
     return KIRIM_OK;
 }
 

@@ -174,7 +174,7 @@ kirim_err ki_coap_call_send(struct kirim_coap_call *call, const struct kirim_add
     if (!is_countable(call)) {
         return KIRIM_EMSGSIZE; /* so many blocks since the other side wants small ones */
     }
-    kirim_err err = ki_coap_take_id(peer, now_ns, &head.id);
+    kirim_err err = ki_coap_take_id(peer, KI_COAP_OWN_IDS, now_ns, &head.id);
     if (err < 0) {
         return err;
     }

@@ -72,6 +72,58 @@ START_TEST(strangers_leave_room_for_others)
 }
 END_TEST
 
+/* Requests that are not confirmable, in the name of the side's peer, one for each message id. */
+static size_t flood(struct kit_side *to)
+{
+    uint8_t wire[KIT_WIRE_MAX];
+    const struct kit_message forged = {
+        .type = KIRIM_COAP_NON, .code = 1, .token = "forged", .options = { { 11, "a", 0 } }
+    };
+    const size_t bytes = kit_write(&forged, wire);
+    size_t answers = 0;
+    for (unsigned id = 0; id < 65536; id++) {
+        wire[2] = (uint8_t)(id >> 8);
+        wire[3] = (uint8_t)id;
+        kit_give(to, wire, bytes, false);
+        answers += to->count;
+        to->count = 0;
+    }
+    return answers;
+}
+
+START_TEST(forged_requests_leave_message_ids_for_what_matters)
+{
+    static struct thing watched;
+    const struct kit_message watch = {
+        .code = 1, .id = 9, .token = "w", .options = { { 6, NULL, 0 }, { 11, "w", 0 } }
+    };
+    struct kit_message get = { .code = 1, .id = 5, .token = "t", .options = { { 11, "a", 0 } } };
+    begin();
+    add_thing(&side, &watched, "w", KIRIM_COAP_OBSERVABLE);
+    kit_say(&side, &watch);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    ck_assert_uint_eq(flood(&side), 32769); /* one of them is taken for that request again */
+    ck_assert_uint_gt(side.node.stats.full, 0);
+    kit_say(&side, &get); /* what is confirmable is answered at once, */
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    const struct kirim_coap_response answer = thing.response;
+    thing.response.is_deferred = true;
+    get.id = 6;
+    kit_say(&side, &get); /* or later, */
+    ck_assert(kit_tick(&side, side.now_ns + 10 * SECOND));
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_EMPTY);
+    ck_assert_int_eq(kirim_coap_respond(&side.node, thing.deferral, &answer, side.now_ns), 0);
+    const struct kit_message ack = { .type = KIRIM_COAP_ACK,
+                                     .id =
+                                         kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_CONTENT).id };
+    kit_say(&side, &ack);
+    kirim_coap_notify(&side.node, &watched.resource, side.now_ns); /* and observers are told */
+    kirim_coap_peer_expire(&side.peer, side.now_ns);
+    (void)kit_expect(&side, KIRIM_COAP_CON, KIRIM_COAP_CONTENT);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(who_may_not_be_there_gets_three_times_its_bytes)
 {
     static uint8_t body[100];
@@ -175,6 +227,7 @@ int main(void)
     const struct kit_claim claims[] = {
         { strangers_do_not_make_others_run_twice, 0 },
         { strangers_leave_room_for_others, 0 },
+        { forged_requests_leave_message_ids_for_what_matters, 0 },
         { who_may_not_be_there_gets_three_times_its_bytes, 0 },
         { what_was_done_is_told_in_few_bytes, 0 },
         { strangers_hold_no_memory, 0 },
