@@ -297,8 +297,9 @@ static bool is_wanted(const struct ki_coap_ask *ask, const struct kirim_coap_res
 
 static void remember(const struct ki_coap_ask *ask, struct kirim_coap_span wire)
 {
-    const struct kirim_request id = { .peer = ask->from, .id = ask->message->id };
-    ki_coap_remember(ask->peer->node, &id, wire);
+    struct kirim_coap_node *const node = ask->peer->node;
+    const struct kirim_request id = ki_coap_request(node, &ask->from, ask->wire);
+    ki_coap_remember(node, &id, wire);
 }
 
 /* Answers to a group's request wait a random part of the leisure. */

@@ -131,6 +131,11 @@ void ki_coap_serve(struct kirim_coap_peer *peer, const struct kirim_coap_arrival
 /* Prepares an ask of kept bytes; false: they are none. */
 bool ki_coap_ask_again(struct ki_coap_ask *ask, struct kirim_coap_message *message,
                        struct kirim_coap_peer *peer, struct kirim_coap_span wire, uint64_t now_ns);
+/* What a request is known by when it comes again: its sender, and a digest of all its bytes. A
+ * message is sent again as it was, so one with an old message id and other bytes is none of those:
+ * it is forged, or its sender began anew. */
+struct kirim_request ki_coap_request(const struct kirim_coap_node *node,
+                                     const struct kirim_addr *from, struct kirim_coap_span wire);
 /* Keeps what a request was answered, for when it comes again. */
 void ki_coap_remember(struct kirim_coap_node *node, const struct kirim_request *request,
                       struct kirim_coap_span wire);

@@ -231,6 +231,13 @@ static void decide(struct ki_coap_ask *ask, uint8_t *scratch, struct kirim_coap_
     carry_out(ask, resource, scratch, response);
 }
 
+struct kirim_request ki_coap_request(const struct kirim_coap_node *node,
+                                     const struct kirim_addr *from, struct kirim_coap_span wire)
+{
+    return (struct kirim_request){ .peer = *from,
+                                   .id = kirim_siphash_number(node->key, wire.data, wire.bytes) };
+}
+
 void ki_coap_remember(struct kirim_coap_node *node, const struct kirim_request *request,
                       struct kirim_coap_span wire)
 {
@@ -264,12 +271,9 @@ static int see(const struct kirim_coap_peer *peer, const struct kirim_request *i
 static bool answer_again(struct kirim_coap_peer *peer, const struct kirim_coap_arrival *arrival,
                          const struct kirim_coap_message *message, uint64_t now_ns)
 {
-    const struct kirim_request id = {
-        .peer = arrival->from,
-        .id = message->id,
-        .lifetime_ns = message->type == KIRIM_COAP_CON ? KIRIM_COAP_EXCHANGE_LIFETIME_NS
-                                                       : KIRIM_COAP_NON_LIFETIME_NS,
-    };
+    struct kirim_request id = ki_coap_request(peer->node, &arrival->from, arrival->wire);
+    id.lifetime_ns = message->type == KIRIM_COAP_CON ? KIRIM_COAP_EXCHANGE_LIFETIME_NS
+                                                     : KIRIM_COAP_NON_LIFETIME_NS;
     const uint8_t *answer = NULL;
     size_t bytes = 0;
     const int state = see(peer, &id, now_ns, &answer, &bytes);
@@ -355,8 +359,8 @@ static void acknowledge(struct kirim_coap_deferral *d)
     struct kirim_coap_node *const node = d->peer->node;
     const uint8_t wire[KIRIM_COAP_HEADER_BYTES] = { 1 << 6 | KIRIM_COAP_ACK << 4, KIRIM_COAP_EMPTY,
                                                     d->wire[2], d->wire[3] };
-    const struct kirim_request id = { .peer = d->from,
-                                      .id = (uint64_t)d->wire[2] << 8 | d->wire[3] };
+    const struct kirim_request id =
+        ki_coap_request(node, &d->from, (struct kirim_coap_span){ d->wire, d->wire_bytes });
     d->is_acked = true;
     ki_coap_remember(node, &id, (struct kirim_coap_span){ wire, sizeof wire });
     ki_coap_send(d->peer, &d->from, (struct kirim_coap_span){ wire, sizeof wire });
