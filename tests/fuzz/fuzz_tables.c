@@ -41,7 +41,8 @@ static void open_tables(struct tables *t)
     const struct kirim_duplicates_options duplicates = { .slots = t->duplicate_slots,
                                                          .slot_count = SLOT_COUNT,
                                                          .answer_bytes_max = 2,
-                                                         .answers = t->answers };
+                                                         .answers = t->answers,
+                                                         .peer_slot_max = 2 };
     memset(t, 0, sizeof *t);
     options.slots = t->transaction_slots;
     options.slot_count = SLOT_COUNT;

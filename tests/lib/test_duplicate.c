@@ -21,15 +21,23 @@ struct fixture {
     uint8_t answers[SLOT_COUNT * ANSWER_BYTES];
 };
 
-static void open_fixture(struct fixture *f)
+/* A cache in which a peer has a share of so many slots; 0: there are no shares. By its key, hosts 1
+ * to 5 have shares of their own, which few peers in a large cache have not. */
+static void open_shared(struct fixture *f, uint32_t peer_slot_max)
 {
     memset(f, 0xa5, sizeof *f);
     const struct kirim_duplicates_options options = { .slots = f->slots,
                                                       .slot_count = SLOT_COUNT,
                                                       .answer_bytes_max = ANSWER_BYTES,
                                                       .answers = f->answers,
-                                                      .key = { 1, 2, 3 } };
+                                                      .key = { 1, 2, 4 },
+                                                      .peer_slot_max = peer_slot_max };
     ck_assert_int_eq(kirim_duplicates_init(&f->cache, &options), KIRIM_OK);
+}
+
+static void open_fixture(struct fixture *f)
+{
+    open_shared(f, 0);
 }
 
 static struct kirim_request request_of(uint8_t host, uint64_t id)
@@ -263,6 +271,128 @@ START_TEST(random_run_gives_what_a_model_gives)
 }
 END_TEST
 
+/* ---- shares ---------------------------------------------------------------------------------- */
+
+/* Whether a request is in the cache. */
+static bool is_kept(const struct fixture *f, const struct kirim_request *request)
+{
+    for (unsigned i = 0; i < SLOT_COUNT; i++) {
+        const struct kirim_duplicate_slot *const slot = &f->slots[i];
+        if (slot->ki_state != 0 && slot->ki_id == request->id &&
+            kirim_addr_equal(&slot->ki_peer, &request->peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void enter_many(struct fixture *f, uint8_t host, uint64_t first, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct kirim_request request = request_of(host, first + i);
+        ck_assert_int_eq(see(f, &request, 0, NULL), KIRIM_REQUEST_NEW);
+    }
+}
+
+static unsigned count_kept(const struct fixture *f, uint8_t host, uint64_t ids)
+{
+    unsigned count = 0;
+    for (uint64_t id = 0; id < ids; id++) {
+        const struct kirim_request request = request_of(host, id);
+        count += is_kept(f, &request) ? 1 : 0;
+    }
+    return count;
+}
+
+START_TEST(who_asks_much_pushes_out_nobody_else)
+{
+    struct fixture f;
+    open_shared(&f, 3);
+    enter_many(&f, 1, 0, 2);
+    enter_many(&f, 2, 0, 1000);
+    ck_assert_uint_eq(count_kept(&f, 1, 2), 2);
+    ck_assert_uint_eq(count_kept(&f, 2, 1000), SLOT_COUNT - 2); /* what is empty he may have, */
+    const struct kirim_request last = request_of(2, 999);
+    ck_assert(is_kept(&f, &last)); /* and has the newest of his own, */
+    enter_many(&f, 3, 0, 3);
+    ck_assert_uint_eq(count_kept(&f, 1, 2), 2);
+    ck_assert_uint_eq(count_kept(&f, 3, 3), 3);
+    ck_assert_uint_eq(count_kept(&f, 2, 1000), 3); /* but gives back what is over his share */
+    ck_assert(is_kept(&f, &last));
+}
+END_TEST
+
+START_TEST(who_asks_alone_has_all_slots)
+{
+    struct fixture f;
+    open_shared(&f, 1);
+    enter_many(&f, 1, 0, SLOT_COUNT);
+    ck_assert_uint_eq(count_kept(&f, 1, SLOT_COUNT), SLOT_COUNT);
+    ck_assert_uint_eq(f.cache.stats.displaced, 0);
+    enter_many(&f, 1, SLOT_COUNT, 1);
+    ck_assert_uint_eq(f.cache.stats.displaced, 1);
+    const struct kirim_request first = request_of(1, 0);
+    ck_assert(!is_kept(&f, &first)); /* the oldest */
+}
+END_TEST
+
+START_TEST(where_all_have_their_share_the_oldest_gives_way)
+{
+    struct fixture f;
+    open_shared(&f, 2);
+    for (uint8_t host = 1; host <= 4; host++) {
+        enter_many(&f, host, 0, 2);
+    }
+    enter_many(&f, 3, 2, 1); /* who has his share displaces his own, */
+    const struct kirim_request own = request_of(3, 0);
+    ck_assert(!is_kept(&f, &own));
+    ck_assert_uint_eq(count_kept(&f, 3, 3), 2);
+    ck_assert_uint_eq(count_kept(&f, 1, 2), 2);
+    enter_many(&f, 5, 0, 2); /* who has none, the oldest of all */
+    ck_assert_uint_eq(count_kept(&f, 1, 2), 0);
+    for (uint8_t host = 2; host <= 5; host++) {
+        ck_assert_uint_eq(count_kept(&f, host, 3), 2);
+    }
+}
+END_TEST
+
+/* Shares agree with what the slots hold, whatever was entered, displaced, forgotten or expired. */
+START_TEST(shares_count_what_is_there)
+{
+    enum { HOST_COUNT = 5, SHARE = 2 };
+    struct test_random r = test_random_start("shares");
+    struct fixture f;
+    uint64_t now_ns = 0;
+    open_shared(&f, SHARE);
+    for (unsigned i = 0; i < STEP_COUNT / 4; i++) {
+        const struct kirim_request request =
+            request_of((uint8_t)test_random_below(&r, HOST_COUNT), test_random_below(&r, ID_COUNT));
+        uint32_t slots = 0;
+        uint32_t shares = 0;
+        now_ns += test_random_magnitude(&r, 32);
+        if (test_random_below(&r, 8) == 0) {
+            kirim_duplicates_forget(&f.cache, &request);
+        } else {
+            (void)see(&f, &request, now_ns, "");
+            ck_assert(is_kept(&f, &request));
+        }
+        for (unsigned s = 0; s < SLOT_COUNT; s++) {
+            slots += f.slots[s].ki_state != 0 ? 1 : 0;
+            shares += f.slots[s].ki_share_count;
+            uint32_t count = 0;
+            uint32_t at = f.slots[s].ki_share_oldest;
+            for (; at != 0 && count <= SLOT_COUNT; at = f.slots[at - 1].ki_share_newer) {
+                ck_assert_uint_eq(f.slots[at - 1].ki_share, s + 1);
+                ck_assert_int_ne((int)f.slots[at - 1].ki_state, 0);
+                count++;
+            }
+            ck_assert_uint_eq(count, f.slots[s].ki_share_count);
+        }
+        ck_assert_uint_eq(slots, shares);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *const suite = suite_create("duplicate");
@@ -279,6 +409,10 @@ int main(void)
     tcase_add_test(t, cache_without_room_for_answers_knows_the_requests);
     tcase_add_test(t, bounds_are_kept);
     tcase_add_test(t, random_run_gives_what_a_model_gives);
+    tcase_add_test(t, who_asks_much_pushes_out_nobody_else);
+    tcase_add_test(t, who_asks_alone_has_all_slots);
+    tcase_add_test(t, where_all_have_their_share_the_oldest_gives_way);
+    tcase_add_test(t, shares_count_what_is_there);
     suite_add_tcase(suite, t);
     SRunner *const runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -3,8 +3,9 @@
  * The duplicate cache of a server: which requests have come already, and what was answered. A
  * request that comes again, because its answer was lost or the network copied it, gets the same
  * answer again, and is not carried out twice. Memory of a fixed size: in need the oldest entry
- * gives way, whosoever it is, and the statistics tell if that was too soon. Limit peers before
- * (kirim/limiter.h), so that one cannot push out the others.
+ * gives way, and the statistics tell if that was too soon. Peers may have a share: who has more
+ * gives way before the others, and who has all of it pushes out what is his own. Who has many
+ * addresses has many shares: limit peers before (kirim/limiter.h).
  *
  * Owns nothing: slots and bytes are the caller's. Sources: RFC 7252 sections 4.2, 4.5 and 4.8.2.
  */
@@ -26,6 +27,12 @@ struct kirim_duplicate_slot {
     uint32_t ki_state;         /**< Empty, or what kirim_duplicates_see() says. */
     uint32_t ki_next;          /**< Slot with the same place in the table. */
     uint32_t ki_first;         /**< First slot of the table's place of this number. */
+    uint32_t ki_share;         /**< Slot that has the share of this one's peer. */
+    uint32_t ki_share_older;   /**< Slot of that share that was taken before this one, */
+    uint32_t ki_share_newer;   /**< and after it. */
+    uint32_t ki_share_oldest;  /**< Of the share of this number: the first slot, */
+    uint32_t ki_share_newest;  /**< the last one, */
+    uint32_t ki_share_count;   /**< and how many. */
 };
 
 /** Memory of a cache. */
@@ -36,6 +43,10 @@ struct kirim_duplicates_options {
     uint8_t *answers;                     /**< `slot_count` times `answer_bytes_max` bytes, put as
                                                well; NULL if none are kept. */
     uint8_t key[KIRIM_SIPHASH_KEY_BYTES]; /**< Random bytes. */
+    uint32_t peer_slot_max; /**< Share of a peer: when it has so many slots, and there is none that
+                                 is empty or has expired, its own oldest gives way; and when it has
+                                 more, so it does to others. A few peers have one share together,
+                                 by their hashes. 0: no shares. */
 };
 
 /** What a cache counted; the numbers only grow. */
@@ -50,8 +61,8 @@ struct kirim_duplicates {
     struct kirim_duplicates_options options; /**< As given. */
     struct kirim_duplicates_stats stats;     /**< What it counted. */
     /** @privatesection The library's. */
-    uint32_t ki_oldest;   /**< The slot that is used next. */
-    uint32_t ki_reserved; /**< Zero. */
+    uint32_t ki_oldest; /**< The slot that is used next. */
+    uint32_t ki_greedy; /**< The share that was the last to be exceeded, from 1; 0: none was. */
 };
 
 /** A request. */
