@@ -35,6 +35,7 @@ static kirim_err open_duplicates(struct kirim_coap_node *node, struct kirim_dupl
 {
     struct kirim_duplicates_options options = { .slot_count = (uint32_t)count,
                                                 .answer_bytes_max = KIRIM_COAP_MESSAGE_BYTES_MAX };
+    options.peer_slot_max = (uint32_t)(count < 4 ? 1 : count / 4);
     options.slots = ki_coap_alloc(node, count * sizeof *options.slots);
     options.answers = ki_coap_alloc(node, count * KIRIM_COAP_MESSAGE_BYTES_MAX);
     memcpy(options.key, node->key, sizeof options.key);

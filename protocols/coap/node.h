@@ -46,7 +46,8 @@ struct kirim_coap_environment {
 struct kirim_coap_node_options {
     struct kirim_coap_environment env; /**< Copied. */
     uint32_t duplicate_count_max;      /**< Requests remembered with their answers, half of them
-                                            of peers that are not validated; at least 2. */
+                                            of peers that are not validated; at least 2. Of each
+                                            half a peer's share is a quarter. */
     uint32_t call_count_max;           /**< Requests of this side under way. */
     uint32_t observer_count_max;       /**< Observers of all resources together, */
     uint32_t peer_observer_count_max;  /**< and of one peer. */
@@ -160,7 +161,8 @@ struct kirim_coap_peer {
     struct kirim_coap_ids ids[2]; /**< Of what this side sends by itself, and of answers to
                                        requests that are not confirmable. */
     uint64_t id_free_ns;          /**< When the first have ids again; 0: they have. */
-    uint16_t first_id;            /**< Where those begin; random. */
+    uint64_t stranger_ns; /**< When a request came last while it was not validated, and 1. */
+    uint16_t first_id;    /**< Where those begin; random. */
     bool has_ids, is_pumping, is_closed, is_to_be_pumped;
     struct kirim_coap_pending *pending; /**< The next to be sent first. */
     struct kirim_coap_observer *observers;

@@ -247,21 +247,22 @@ void ki_coap_remember(struct kirim_coap_node *node, const struct kirim_request *
     }
 }
 
-/* Looks for a request where it was entered: with those of strangers, if its sender was one then. */
-static int see(const struct kirim_coap_peer *peer, const struct kirim_request *id, uint64_t now_ns,
+/* Looks for a request where it was entered: with those of strangers, if its sender was one then. A
+ * look enters what is new, and may displace another one, so it is taken only where there may be
+ * something. */
+static int see(struct kirim_coap_peer *peer, const struct kirim_request *id, uint64_t now_ns,
                const uint8_t **answer, size_t *bytes)
 {
     struct kirim_duplicates *const strangers = &peer->node->strangers;
     struct kirim_duplicates *const duplicates = &peer->node->duplicates;
-    int state = KIRIM_REQUEST_NEW;
-    if (peer->is_validated) {
-        state = kirim_duplicates_see(duplicates, id, now_ns, answer, bytes);
+    if (!peer->is_validated) {
+        peer->stranger_ns = now_ns + 1;
+        return kirim_duplicates_see(strangers, id, now_ns, answer, bytes);
     }
-    if (state != KIRIM_REQUEST_NEW) {
-        return state;
-    }
-    state = kirim_duplicates_see(strangers, id, now_ns, answer, bytes);
-    if (peer->is_validated) {
+    int state = kirim_duplicates_see(duplicates, id, now_ns, answer, bytes);
+    if (state == KIRIM_REQUEST_NEW && peer->stranger_ns != 0 &&
+        now_ns - (peer->stranger_ns - 1) < KIRIM_COAP_EXCHANGE_LIFETIME_NS) {
+        state = kirim_duplicates_see(strangers, id, now_ns, answer, bytes);
         kirim_duplicates_forget(state == KIRIM_REQUEST_NEW ? strangers : duplicates, id);
     }
     return state;

@@ -35,6 +35,45 @@ START_TEST(strangers_do_not_make_others_run_twice)
 }
 END_TEST
 
+/* Whether the one who asks much is validated, and whether the other one is. */
+static const struct {
+    bool is_busy_validated, is_other_validated;
+} pairs[] = { { true, true }, { true, false }, { false, true }, { false, false } };
+
+START_TEST(who_asks_much_does_not_make_others_run_twice)
+{
+    static struct kirim_coap_peer other;
+    struct kirim_coap_arrival arrival = { .is_group = false };
+    struct kit_message get;
+    uint8_t wire[KIT_WIRE_MAX];
+    uint8_t busy[KIT_WIRE_MAX];
+    begin();
+    open_stranger(&other, &get, wire, &arrival);
+    other.is_validated = pairs[_i].is_other_validated;
+    side.peer.is_validated = pairs[_i].is_busy_validated;
+    const size_t bytes = kit_write(&get, busy);
+    for (unsigned i = 0; i < 6000; i++) {
+        if (i == 1000) { /* when all has been taken */
+            kirim_coap_peer_input(&other, &arrival, side.now_ns);
+        }
+        busy[2] = (uint8_t)(i >> 8);
+        busy[3] = (uint8_t)i;
+        kit_give(&side, busy, bytes, false);
+        side.count = 0;
+    }
+    ck_assert_uint_eq(thing.runs, 6001);
+    kirim_coap_peer_input(&other, &arrival, side.now_ns);
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    kit_give(&side, busy, bytes, false); /* and the last one is known as well */
+    (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
+    ck_assert_uint_eq(thing.runs, 6001);
+    ck_assert_uint_gt(side.node.duplicates.stats.displaced + side.node.strangers.stats.displaced,
+                      5000);
+    kirim_coap_peer_fini(&other, KIRIM_EABORTED);
+    kit_close(&side);
+}
+END_TEST
+
 START_TEST(strangers_leave_room_for_others)
 {
     static struct kirim_coap_peer stranger;
@@ -248,6 +287,7 @@ int main(void)
 {
     const struct kit_claim claims[] = {
         { strangers_do_not_make_others_run_twice, 0 },
+        { who_asks_much_does_not_make_others_run_twice, COUNT_OF(pairs) },
         { strangers_leave_room_for_others, 0 },
         { forged_requests_leave_message_ids_for_what_matters, 0 },
         { forged_requests_are_not_taken_for_those_of_the_peer, 0 },
