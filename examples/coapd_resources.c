@@ -105,10 +105,13 @@ static uint8_t large_byte(uint64_t at)
     return (uint8_t)(place == 15 ? '\n' : "0123456789abcdef"[line >> 4 * (14 - place) & 15]);
 }
 
+/* It never changes. */
+static const uint8_t large_etag_byte = 1;
+static const struct kirim_coap_span large_etag = { &large_etag_byte, 1 };
+
 static void on_large(struct kirim_coap_resource *resource, const struct kirim_coap_request *request,
                      struct kirim_coap_response *response)
 {
-    static const uint8_t etag[1] = { 1 };
     const struct coapd_resources *const all = resource->user;
     size_t bytes = 0;
     while (bytes < request->room && request->offset + bytes < all->large_bytes) {
@@ -119,7 +122,7 @@ static void on_large(struct kirim_coap_resource *resource, const struct kirim_co
     response->content_format = KIRIM_COAP_FORMAT_TEXT;
     response->body = (struct kirim_coap_span){ request->scratch, bytes };
     response->total_bytes = (size_t)all->large_bytes;
-    response->etag = (struct kirim_coap_span){ etag, sizeof etag };
+    response->etag = large_etag;
 }
 
 static void on_echo(struct kirim_coap_resource *resource, const struct kirim_coap_request *request,
@@ -194,14 +197,11 @@ static void on_item(struct kirim_coap_resource *resource, const struct kirim_coa
                     struct kirim_coap_response *response)
 {
     struct coapd_item *const item = resource->user;
-    const struct kirim_coap_span etag = { item->etag, sizeof item->etag };
     if (request->method == KIRIM_COAP_GET) {
         response->code = KIRIM_COAP_CONTENT;
         response->content_format = item->format;
         response->body = (struct kirim_coap_span){ item->data, item->bytes };
-        response->etag = etag;
-    } else if (!kirim_coap_is_matching(request, etag)) {
-        response->code = KIRIM_COAP_PRECONDITION_FAILED;
+        response->etag = resource->etag;
     } else if (request->method == KIRIM_COAP_DELETE) {
         remove_item(item, request->now_ns);
         response->code = KIRIM_COAP_DELETED;
@@ -221,16 +221,16 @@ static void on_create(struct kirim_coap_resource *resource,
 {
     static const struct kirim_coap_span none = { NULL, 0 };
     struct coapd_resources *const all = resource->user;
+    if (!kirim_coap_is_matching(request, none)) {
+        response->code = KIRIM_COAP_PRECONDITION_FAILED;
+        return;
+    }
     if (request->method == KIRIM_COAP_DELETE) {
         response->code = KIRIM_COAP_DELETED; /* as if it had been there, RFC 7252 section 5.8.4 */
         return;
     }
     if (request->method != KIRIM_COAP_PUT || !all->is_writable) {
         response->code = KIRIM_COAP_NOT_FOUND;
-        return;
-    }
-    if (!kirim_coap_is_matching(request, none)) {
-        response->code = KIRIM_COAP_PRECONDITION_FAILED;
         return;
     }
     struct coapd_item *const item =
@@ -246,6 +246,7 @@ static void on_create(struct kirim_coap_resource *resource,
         KIRIM_COAP_METHOD(KIRIM_COAP_GET) | KIRIM_COAP_METHOD(KIRIM_COAP_PUT) |
             KIRIM_COAP_METHOD(KIRIM_COAP_DELETE),
         KIRIM_COAP_OBSERVABLE, on_item, item);
+    item->resource.etag = (struct kirim_coap_span){ item->etag, sizeof item->etag };
     response->code = replace(item, request);
     if (response->code == 0 && kirim_coap_resource_add(all->node, &item->resource) < 0) {
         all->created_bytes -= item->bytes;
@@ -302,15 +303,15 @@ kirim_err coapd_resources_open(struct coapd_resources *all, struct kirim_loop *l
     for (size_t i = 0; i < COAPD_FIXED_COUNT; i++) {
         all->fixed[i] = fixed[i];
         all->fixed[i].attributes = attributes[i];
-        if (fixed[i].handle == on_button) {
-            all->fixed[i].formats = button_formats;
-            all->fixed[i].format_count = sizeof button_formats / sizeof button_formats[0];
-        }
         const kirim_err err = kirim_coap_resource_add(node, &all->fixed[i]);
         if (err < 0) {
             return err;
         }
     }
+    struct kirim_coap_resource *const button = kirim_coap_resource_find(node, "button");
+    button->formats = button_formats;
+    button->format_count = sizeof button_formats / sizeof button_formats[0];
+    kirim_coap_resource_find(node, "large")->etag = large_etag;
     all->tick = (struct kirim_timer)KIRIM_TIMER_INIT(on_tick, all);
     const kirim_err err = kirim_timer_arm(loop, &all->tick, kirim_loop_now(loop) + ns_per_s);
     return err < 0 ? err : kirim_coap_resource_add_default(node, &all->creator);

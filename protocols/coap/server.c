@@ -116,6 +116,23 @@ static bool takes_format(const struct ki_coap_ask *ask, const struct kirim_coap_
     return false;
 }
 
+/* Whether the conditions of a request hold. A resource that is there is what If-None-Match denies
+ * and an empty If-Match wants, whatever its ETag; who knows of the resource of all other paths
+ * whether there is anything is its function alone (RFC 7252 section 5.10.8). */
+static bool holds(const struct ki_coap_ask *ask, const struct kirim_coap_resource *resource)
+{
+    static const struct kirim_coap_span any = { NULL, 0 };
+    const uint32_t has = ask->fields.has;
+    if ((has & (KIRIM_COAP_HAS_IF_MATCH | KIRIM_COAP_HAS_IF_NONE_MATCH)) == 0 ||
+        resource->is_prefix || (resource->flags & KIRIM_COAP_CONDITIONS) != 0) {
+        return true;
+    }
+    return (has & KIRIM_COAP_HAS_IF_NONE_MATCH) == 0 &&
+           (kirim_coap_has_value(ask->message, KIRIM_COAP_IF_MATCH, any) ||
+            (resource->etag.bytes > 0 &&
+             kirim_coap_has_value(ask->message, KIRIM_COAP_IF_MATCH, resource->etag)));
+}
+
 /* A request that is put off. */
 static void defer(struct ki_coap_ask *ask, struct kirim_coap_response *response)
 {
@@ -226,6 +243,12 @@ static void decide(struct ki_coap_ask *ask, uint8_t *scratch, struct kirim_coap_
     }
     if ((resource->flags & KIRIM_COAP_FRESH) != 0 && !ask->is_echoed) {
         ask->asks_echo = true;
+        return;
+    }
+    if (!holds(ask, resource)) { /* or no more, behind the first block of a body */
+        ask->digest = kirim_coap_request_digest(ask->message, ask->peer->node->key);
+        ask->is_whole = true;
+        response->code = KIRIM_COAP_PRECONDITION_FAILED;
         return;
     }
     carry_out(ask, resource, scratch, response);

@@ -58,7 +58,9 @@ typedef void (*kirim_coap_handle_fn)(struct kirim_coap_resource *resource,
 enum {
     KIRIM_COAP_OBSERVABLE = 1, /**< It may be observed. */
     KIRIM_COAP_FRESH = 2,      /**< Every request must bring an Echo: it is costly, or acts. */
-    KIRIM_COAP_UNLISTED = 4    /**< /.well-known/core does not show it. */
+    KIRIM_COAP_UNLISTED = 4,   /**< /.well-known/core does not show it. */
+    KIRIM_COAP_CONDITIONS = 8  /**< Its function looks at If-Match and If-None-Match by itself, with
+                                    kirim_coap_is_matching(): it has several ETags at a time. */
 };
 
 /** Bit of a method in `methods`. */
@@ -75,6 +77,10 @@ struct kirim_coap_resource {
     const uint16_t *formats;     /**< Content-Formats that the body of a request may have: the node
                                       refuses others by 4.15. NULL: all. Lent. */
     size_t format_count;         /**< Of those; 0: none but what says none. */
+    struct kirim_coap_span etag; /**< Its present ETag, which the node holds If-Match against; may
+                                    be changed at any time. Empty: there is none that could match,
+                                      but the resource is there, which If-None-Match denies. Not for
+                                      the resource of all other paths. Lent. */
     /** @privatesection The node's. */
     struct kirim_coap_resource *next;
     struct kirim_coap_observer *observers;
@@ -139,7 +145,8 @@ kirim_err kirim_coap_respond(struct kirim_coap_node *node, uint64_t deferral,
                              const struct kirim_coap_response *response, uint64_t now_ns);
 
 /** @brief Whether the conditions of a request hold (If-Match, If-None-Match) for a resource with
- * this ETag, or, with an empty one, that is not there. Any thread. */
+ * this ETag, or, with an empty one, that is not there. For functions that look by themselves: of
+ * the resource of all other paths, or with KIRIM_COAP_CONDITIONS. Any thread. */
 bool kirim_coap_is_matching(const struct kirim_coap_request *request, struct kirim_coap_span etag);
 
 /** @brief The resource /.well-known/core: links to all that are listed, filtered by a query. Its

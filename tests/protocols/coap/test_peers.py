@@ -75,6 +75,7 @@ class Base(unittest.TestCase):
         self.expect("", "-m", "post", "-e", "x", at("button"), tries=tries)
         self.expect("hello", "-m", "post", "-e", "hello", at("echo"), tries=tries)
         self.check_formats(at, tries)
+        self.check_conditions(at, tries)
 
     def check_formats(self, at, tries):
         """What coap-client sends in a format, wants in one, or wants to be understood."""
@@ -86,6 +87,22 @@ class Base(unittest.TestCase):
         self.expect(TIME, "-m", "get", "-A", "text/plain", at("time"), tries=tries)
         self.expect("4.06.*", "-m", "get", "-A", "application/json", at("time"), tries=tries)
         self.expect("4.02.*", "-m", "get", "-O", "2049,x", at("time"), tries=tries)
+
+
+    def check_conditions(self, at, tries):
+        """If-Match (1) and If-None-Match (5), of what is created and of what is always there."""
+        self.expect("", "-m", "put", "-O", "5,", "-e", "one", at("h"), tries=tries)
+        for condition in ("5,", "1,other"):
+            for verb in ("put", "delete"):
+                self.expect("4.12.*", "-m", verb, "-O", condition, "-e", "two", at("h"),
+                            tries=tries)
+            self.expect("4.12.*", "-m", "post", "-O", condition, "-e", "x", at("button"),
+                        tries=tries)
+        self.expect("one", "-m", "get", at("h"), tries=tries)
+        self.expect("", "-m", "put", "-O", "1,", "-e", "two", at("h"), tries=tries)
+        self.expect("two", "-m", "get", at("h"), tries=tries)
+        self.expect("", "-m", "delete", at("h"), tries=tries)
+        self.expect("4.12.*", "-m", "delete", "-O", "1,", at("h"), tries=tries)
 
 
 @need(CLIENT, "libcoap3-bin")
