@@ -123,6 +123,28 @@ START_TEST(a_reset_an_error_and_silence_end_a_call)
 }
 END_TEST
 
+START_TEST(an_answer_that_cannot_be_understood_is_reset)
+{
+    static const struct kit_option unknown[] = { { 2049, "x", 0 }, { 0, NULL, 0 } };
+    struct told told;
+    begin();
+    for (uint8_t type = KIRIM_COAP_CON; type <= KIRIM_COAP_ACK; type++) {
+        const struct kirim_coap_message m = start(&told, KIRIM_COAP_GET);
+        const uint16_t id = type == KIRIM_COAP_ACK ? m.id : 700;
+        reply(&m, type, KIRIM_COAP_CONTENT, id, unknown, "x");
+        ck_assert_uint_eq(told.answers, 0);
+        ck_assert_uint_eq(told.ends, 1);
+        ck_assert_int_eq(told.err, KIRIM_EOPNOTSUPP);
+        if (type == KIRIM_COAP_CON) {
+            ck_assert_uint_eq(kit_expect(&client, KIRIM_COAP_RST, KIRIM_COAP_EMPTY).id, id);
+        }
+        kit_expect_silence(&client);
+    }
+    ck_assert_uint_eq(client.node.stats.ignored, 3);
+    kit_close(&client);
+}
+END_TEST
+
 START_TEST(one_call_at_a_time)
 {
     static struct told told[3];
@@ -383,6 +405,7 @@ int main(void)
         { a_late_copy_of_the_answer_counts, 0 },
         { what_is_not_the_answer_is_not_taken, 0 },
         { a_reset_an_error_and_silence_end_a_call, 0 },
+        { an_answer_that_cannot_be_understood_is_reset, 0 },
         { one_call_at_a_time, 0 },
         { a_ping_is_answered_by_a_reset, 0 },
         { wrong_calls_are_refused, 0 },
