@@ -52,7 +52,7 @@ START_TEST(who_asks_much_does_not_make_others_run_twice)
     other.is_validated = pairs[_i].is_other_validated;
     side.peer.is_validated = pairs[_i].is_busy_validated;
     const size_t bytes = kit_write(&get, busy);
-    for (unsigned i = 0; i < 6000; i++) {
+    for (unsigned i = 0; i < 2000; i++) {
         if (i == 1000) { /* when all has been taken */
             kirim_coap_peer_input(&other, &arrival, side.now_ns);
         }
@@ -61,14 +61,14 @@ START_TEST(who_asks_much_does_not_make_others_run_twice)
         kit_give(&side, busy, bytes, false);
         side.count = 0;
     }
-    ck_assert_uint_eq(thing.runs, 6001);
+    ck_assert_uint_eq(thing.runs, 2001);
     kirim_coap_peer_input(&other, &arrival, side.now_ns);
     (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
     kit_give(&side, busy, bytes, false); /* and the last one is known as well */
     (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
-    ck_assert_uint_eq(thing.runs, 6001);
+    ck_assert_uint_eq(thing.runs, 2001);
     ck_assert_uint_gt(side.node.duplicates.stats.displaced + side.node.strangers.stats.displaced,
-                      5000);
+                      1000);
     kirim_coap_peer_fini(&other, KIRIM_EABORTED);
     kit_close(&side);
 }
@@ -111,8 +111,9 @@ START_TEST(strangers_leave_room_for_others)
 }
 END_TEST
 
-/* Requests that are not confirmable, in the name of the side's peer, one for each message id. */
-static size_t flood(struct kit_side *to)
+/* Requests that are not confirmable, in the name of the side's peer, each with a message id of its
+ * own; how many were answered. */
+static size_t flood(struct kit_side *to, uint32_t first, uint32_t count)
 {
     uint8_t wire[KIT_WIRE_MAX];
     const struct kit_message forged = {
@@ -120,7 +121,7 @@ static size_t flood(struct kit_side *to)
     };
     const size_t bytes = kit_write(&forged, wire);
     size_t answers = 0;
-    for (unsigned id = 0; id < 65536; id++) {
+    for (uint32_t id = first; id < first + count; id++) {
         wire[2] = (uint8_t)(id >> 8);
         wire[3] = (uint8_t)id;
         kit_give(to, wire, bytes, false);
@@ -141,7 +142,7 @@ START_TEST(forged_requests_leave_message_ids_for_what_matters)
     add_thing(&side, &watched, "w", KIRIM_COAP_OBSERVABLE);
     kit_say(&side, &watch);
     (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
-    ck_assert_uint_eq(flood(&side), 32768); /* and then there is an end */
+    ck_assert_uint_eq(flood(&side, 0, 33000), 32768); /* and then there is an end */
     ck_assert_uint_gt(side.node.stats.full, 0);
     kit_say(&side, &get); /* what is confirmable is answered at once, */
     (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CONTENT);
@@ -165,22 +166,23 @@ END_TEST
 
 START_TEST(forged_requests_are_not_taken_for_those_of_the_peer)
 {
+    enum { COUNT = 500 }; /* all of which are remembered */
     struct kit_message post = { .code = 2, .token = "mine", .options = { { 11, "a", 0 } } };
     begin();
     thing.response.code = KIRIM_COAP_CHANGED;
-    (void)flood(&side);
+    ck_assert_uint_eq(flood(&side, 1000, COUNT), COUNT);
     const size_t runs = thing.runs;
-    for (uint32_t id = 0; id < 65536; id++) { /* whatever its message id */
-        post.id = (uint16_t)id;
+    for (post.id = 1000; post.id < 1000 + COUNT; post.id++) {
         kit_say(&side, &post);
         const struct kirim_coap_message m = kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CHANGED);
-        ck_assert_uint_eq(m.id, id);
+        ck_assert_uint_eq(m.id, post.id);
         ck_assert(m.token_bytes == 4 && memcmp(m.token, "mine", 4) == 0);
     }
-    ck_assert_uint_eq(thing.runs, runs + 65536);
+    ck_assert_uint_eq(thing.runs, runs + COUNT);
+    post.id--;
     kit_say(&side, &post); /* and that is known when it comes again */
     (void)kit_expect(&side, KIRIM_COAP_ACK, KIRIM_COAP_CHANGED);
-    ck_assert_uint_eq(thing.runs, runs + 65536);
+    ck_assert_uint_eq(thing.runs, runs + COUNT);
     kit_close(&side);
 }
 END_TEST
