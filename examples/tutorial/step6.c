@@ -196,10 +196,15 @@ static void print_line(void *user, const char *line)
 
 int main(int argc, char **argv)
 {
-    uint32_t ppm = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100;
-    char command[1024];
+    uint32_t ppm = 100;
+    char command[1024], rest;
     struct kirim_trials_options options = KIRIM_TRIALS_OPTIONS_INIT;
     struct kirim_trials_result result = KIRIM_TRIALS_RESULT_INIT;
+    if (argc > 1 && (sscanf(argv[1], "%7" SCNu32 "%c", &ppm, &rest) != 1 || ppm > 1000000)) {
+        fprintf(stderr, "usage: %s [PPM]  # so many of a million are lost, repeated, late\n",
+                argv[0]);
+        return 2;
+    }
     snprintf(command, sizeof command, "%s %" PRIu32, argv[0], ppm);
     options.command = command;
     options.print = print_line;

@@ -86,6 +86,12 @@ class Tutorial(unittest.TestCase):
                     done = programs.run(program, env={"KIRIM_REACTOR": reactor})
                     self.assertEqual(done.stdout.splitlines(), lines, done.stderr)
 
+    def test_what_is_no_share_of_a_million_is_refused(self):
+        for wrong in ("", "x", "-1", "100x", "1000001", "10000000"):
+            done = programs.run("tutorial6", wrong)
+            self.assertEqual(done.returncode, 2, wrong)
+            self.assertIn("usage:", done.stderr)
+
     def test_all_steps_are_run(self):
         self.assertEqual({program for _, (program, *_), _ in runs()},
                          {f"tutorial{i}" for i in range(1, 8)})
