@@ -229,6 +229,25 @@ static void fill_call(struct program *p)
     }
 }
 
+/* What a call would be refused for, said in the words of the command line. */
+static void check_call(struct program *p)
+{
+    const uint8_t method = p->call.method;
+    if (p->data != NULL && p->file != NULL) {
+        cli_fail_usage(&p->cli, "--data and --file: one of them");
+    }
+    if (p->has_observe && method != KIRIM_COAP_GET && method != KIRIM_COAP_FETCH) {
+        cli_fail_usage(&p->cli, "--observe is for get and fetch");
+    }
+    if (kirim_addr_is_multicast(&p->uri.addr) && !p->is_non) {
+        cli_fail_usage(&p->cli, "a group is asked with --non");
+    }
+    if (p->uri.is_secure) {
+        coap_secure_check(&p->secure, &p->cli, false);
+        p->secure.handshake_ns = p->call.timeout_ns; /* it is part of the wait for an answer */
+    }
+}
+
 /* The options of this program; how many. */
 static size_t list_options(struct program *p, struct cli_option out[OPTION_COUNT_MAX])
 {
@@ -237,6 +256,7 @@ static size_t list_options(struct program *p, struct cli_option out[OPTION_COUNT
         { .name = "--observe",
           .value = "S",
           .number = &p->observe_s,
+          .number_min = 1,
           .number_max = 1000000,
           .is_given = &p->has_observe,
           .help = "go on telling what changes for so many seconds" },
@@ -317,6 +337,7 @@ static void parse_options(struct program *p, int argc, char **argv)
     p->body_bytes_max = 16 << 20;
     cli_parse(&p->cli, &program, argc, argv);
     fill_call(p);
+    check_call(p);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -364,6 +385,10 @@ static int print_result(const struct program *p)
 {
     if (!p->is_answered && p->has_no_response && p->err == KIRIM_ETIMEDOUT) {
         return CLI_SUCCESS; /* no answer, as was asked */
+    }
+    if (!p->is_answered && p->err == KIRIM_OK && p->call.method != KIRIM_COAP_EMPTY) {
+        cli_say(&p->cli, "%s: nobody answered", p->cli.operand[1]); /* of a group */
+        return CLI_FAILURE;
     }
     if (p->err < 0 && !(p->is_answered && p->err == KIRIM_EABORTED)) {
         return cli_fail(&p->cli, p->err, p->cli.operand[1]);

@@ -16,6 +16,7 @@ struct coap_secure {
     const char *listen; /* of a server: where; NULL: nowhere */
     const char *psk, *identity, *certificate, *key, *trusted, *host;
     bool is_insecure;
+    uint64_t handshake_ns;         /* a handshake fails after it; 0: 30 s */
     struct kirim_layer_plan layer; /* goes below CoAP */
     /* of the file that does it */
     struct kirim_dtls *dtls;
@@ -27,6 +28,9 @@ struct coap_secure {
 
 /* The options of a server, or of a client; how many. 0: this build has no DTLS. */
 size_t coap_secure_list_options(struct coap_secure *s, bool is_server, struct cli_option *out);
+
+/* Ends the program if the options do not go together, or do not do for one who speaks coaps. */
+void coap_secure_check(const struct coap_secure *s, const struct cli *cli, bool is_server);
 
 /* Opens what the options say; false: it was said why not. */
 bool coap_secure_open(struct coap_secure *s, const struct cli *cli, struct kirim_loop *loop,

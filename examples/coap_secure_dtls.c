@@ -83,6 +83,29 @@ static size_t read_hex(const char *text, uint8_t key[KIRIM_DTLS_PSK_KEY_BYTES_MA
     return digits / 2;
 }
 
+void coap_secure_check(const struct coap_secure *s, const struct cli *cli, bool is_server)
+{
+    uint8_t key[KIRIM_DTLS_PSK_KEY_BYTES_MAX];
+    const bool has_key = s->psk != NULL || s->certificate != NULL;
+    if ((s->psk == NULL) != (s->identity == NULL)) {
+        cli_fail_usage(cli, "--dtls-psk and --dtls-identity go together");
+    }
+    if (s->psk != NULL && read_hex(s->psk, key) == 0) {
+        cli_fail_usage(cli, "--dtls-psk: 2 to %d hexadecimal digits, two a byte",
+                       2 * KIRIM_DTLS_PSK_KEY_BYTES_MAX);
+    }
+    if ((s->certificate == NULL) != (s->key == NULL)) {
+        cli_fail_usage(cli, "--dtls-cert and --dtls-key go together");
+    }
+    if (is_server && has_key != (s->listen != NULL)) { /* what shall be secret is not served open */
+        cli_fail_usage(cli, s->listen != NULL ? "--dtls-listen needs --dtls-psk or --dtls-cert"
+                                              : "--dtls-psk and --dtls-cert are for --dtls-listen");
+    }
+    if (!is_server && s->psk == NULL && s->host == NULL && !s->is_insecure) {
+        cli_fail_usage(cli, "coaps needs --dtls-psk, --dtls-host or --dtls-insecure");
+    }
+}
+
 static bool open_context(struct coap_secure *s, const struct cli *cli, struct kirim_loop *loop)
 {
     struct kirim_dtls_options o = KIRIM_DTLS_OPTIONS_INIT;
@@ -93,6 +116,7 @@ static bool open_context(struct coap_secure *s, const struct cli *cli, struct ki
         is_good = o.psk_key.bytes != 0;
     }
     o.psk_identity = s->identity;
+    o.handshake_ns = s->handshake_ns;
     o.verify = s->is_insecure ? KIRIM_DTLS_VERIFY_NONE : KIRIM_DTLS_VERIFY_DEFAULT;
     kirim_err err = KIRIM_EINVAL;
     if (is_good && read_file(cli, s->certificate, &o.certificate) &&

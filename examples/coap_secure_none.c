@@ -12,6 +12,13 @@ size_t coap_secure_list_options(struct coap_secure *s, bool is_server, struct cl
     return 0;
 }
 
+void coap_secure_check(const struct coap_secure *s, const struct cli *cli, bool is_server)
+{
+    (void)s;
+    (void)cli;
+    (void)is_server;
+}
+
 bool coap_secure_open(struct coap_secure *s, const struct cli *cli, struct kirim_loop *loop,
                       bool is_server)
 {

@@ -256,6 +256,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
     d->block_bytes = KIRIM_COAP_BLOCK_BYTES_MAX;
     d->peer_count_max = 4096;
     cli_parse(&d->cli, &program, argc, argv);
+    coap_secure_check(&d->secure, &d->cli, true);
 }
 
 static kirim_err open_node(struct daemon *d)

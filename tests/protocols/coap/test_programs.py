@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import tempfile
+import time
 import unittest
 
 import coapkit
@@ -14,6 +15,7 @@ from coapkit import (ACK, BLOCK1, CON, ECHO, GET, NON, OBSERVE, POST, PUT, RST, 
 
 NOISE_COUNT = 4000
 LIBCOAP = "coap-client-notls"
+unless_without_dtls = unittest.skipIf("dtls_echo" not in programs.PROGRAMS, "a build without DTLS")
 
 
 def path(text):
@@ -173,6 +175,43 @@ class BothEnds(Base):
                 self.assertIn(text, done.stderr)
         done = programs.run("coapd", "--listen", "127.0.0.1:0", "--group", "127.0.0.1")
         self.assertEqual(done.returncode, 2)
+
+    def test_what_does_not_go_together_is_usage(self):
+        uri = "coap://127.0.0.1:9/x"
+        for arguments, text in ((("get", "coap://224.0.1.187/x"), "--non"),
+                                (("post", uri, "--observe", 1), "get and fetch"),
+                                (("get", uri, "--observe", 0), "--observe"),
+                                (("put", uri, "--data", "a", "--file", "b"), "one of them")):
+            with self.subTest(arguments=arguments):
+                done = programs.run("coap", *arguments)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(text, done.stderr)
+
+    @unless_without_dtls
+    def test_keys_that_would_not_be_used_are_usage(self):
+        key, port = ("--dtls-psk", "00"), ("--dtls-listen", "127.0.0.1:0")
+        name, uri = ("--dtls-identity", "a"), ("get", "coaps://127.0.0.1:9/x")
+        for program, arguments, text in (
+                ("coapd", (*key, *name), "are for --dtls-listen"),
+                ("coapd", port, "needs --dtls-psk"),
+                ("coapd", (*port, *key), "go together"),
+                ("coapd", (*port, "--dtls-psk", "0x", *name), "hexadecimal"),
+                ("coapd", (*port, "--dtls-cert", "c.pem"), "go together"),
+                ("coap", uri, "coaps needs"), ("coap", (*uri, *key), "go together")):
+            with self.subTest(program=program, arguments=arguments):
+                done = programs.run(program, *arguments)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(text, done.stderr)
+
+    @unless_without_dtls
+    def test_timeout_covers_the_handshake(self):
+        with programs.open_socket() as silent:
+            began = time.monotonic()
+            uri = f"coaps://127.0.0.1:{silent.getsockname()[1]}/x"
+            done = programs.run("coap", "get", uri, "--timeout-ms", 300, "--dtls-insecure")
+            self.assertLess(time.monotonic() - began, 25)  # a handshake has 30 s by itself
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("KIRIM_ETIMEDOUT", done.stderr)
 
 
 class Server(Base):
