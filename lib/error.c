@@ -17,7 +17,7 @@ static const struct error_row rows[] = {
     ROW(KIRIM_PENDING, "Started; its end will be reported"),
     ROW(KIRIM_OK, "Success"),
     ROW(KIRIM_EACCES, "Not permitted"),
-    ROW(KIRIM_ECONNRESET, "An earlier send met a closed port"),
+    ROW(KIRIM_ECONNRESET, "The peer ended it, or an earlier send met a closed port"),
     ROW(KIRIM_EFAULT, "A null pointer where bytes were announced"),
     ROW(KIRIM_EINPROGRESS, "The provider is busy with an earlier call"),
     ROW(KIRIM_EINTR, "A blocking call was cancelled"),

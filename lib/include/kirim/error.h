@@ -16,7 +16,7 @@ enum {
     KIRIM_OK = 0,            /**< Done. */
     KIRIM_PENDING = 1,       /**< Started; the operation's callback will come (S48). */
     KIRIM_EACCES = -1,       /**< Not permitted, e.g. broadcast without the option (S30). */
-    KIRIM_ECONNRESET = -2,   /**< An earlier send met a closed port (S31). */
+    KIRIM_ECONNRESET = -2,   /**< The peer ended it, or an earlier send met a closed port (S31). */
     KIRIM_EFAULT = -3,       /**< A NULL where bytes were announced (S32). */
     KIRIM_EINPROGRESS = -4,  /**< The provider is still busy with an earlier call (S33). */
     KIRIM_EINTR = -5,        /**< A blocking call was cancelled (S34). */
