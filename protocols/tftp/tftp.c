@@ -27,6 +27,10 @@ const char *kirim_tftp_err_text(kirim_err err)
         return "file already exists";
     case KIRIM_ETIMEDOUT:
         return "gave up waiting";
+    case KIRIM_ECONNRESET:
+        return "the port is closed";
+    case KIRIM_EMSGSIZE:
+        return "too long a name";
     case KIRIM_EBUSY:
         return "too many transfers";
     case KIRIM_EABORTED:
