@@ -147,7 +147,7 @@ int main(int argc, char **argv)
     struct program *const p = &program;
     struct kirim_addr to;
     parse_options(p, argc, argv);
-    if (p->to != NULL && !cli_parse_addr(p->to, &to)) {
+    if (p->to != NULL && !cli_parse_peer(p->to, &to)) {
         cli_fail_usage(&p->cli, "'%s' is not a numeric address with a port", p->to);
     }
     const struct kirim_loop_options options = cli_loop_options(&p->cli);

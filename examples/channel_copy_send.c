@@ -179,8 +179,8 @@ static void on_closed(struct kirim_channel *channel, const struct kirim_channel_
     if (end->err < 0) {
         cli_say(s->setup->cli, "the connection ended: %s", kirim_err_text(end->err));
     } else if (end->code != KIRIM_CHANNEL_CODE_DONE) {
-        cli_say(s->setup->cli, "the connection was closed: code %" PRIu32 " %s", end->code,
-                end->text);
+        cli_say(s->setup->cli, "the connection was closed: code %" PRIu32 "%s%s", end->code,
+                end->text[0] != '\0' ? ": " : "", end->text);
     }
     s->is_over = true;
     kirim_loop_stop(s->setup->loop);

@@ -4,6 +4,7 @@
  * One thread.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "chat.h"
 #include "common/lines.h"
@@ -98,7 +99,7 @@ static kirim_err visit(struct chat *c)
 {
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_open_options o = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
-    if (!cli_parse_addr(c->to, &ep.peer)) {
+    if (!cli_parse_peer(c->to, &ep.peer)) {
         cli_fail_usage(&c->cli, "'%s' is not a numeric address with a port", c->to);
     }
     o.endpoint = &ep;
@@ -129,7 +130,7 @@ int main(int argc, char **argv)
         { .name = "--name",
           .value = "NAME",
           .text = &c->name,
-          .help = "with --connect: who you are; default: somebody" },
+          .help = "with --connect: who you are, 1 to 32 bytes; default: somebody" },
     };
     const struct cli_program program = {
         .name = "chat",
@@ -144,6 +145,10 @@ int main(int argc, char **argv)
     cli_parse(&c->cli, &program, argc, argv);
     if ((c->to != NULL) == (c->cli.listen_count > 0)) {
         cli_fail_usage(&c->cli, "give --listen or --connect");
+    }
+    const size_t name_bytes = strlen(c->name);
+    if (name_bytes == 0 || name_bytes >= CHAT_NAME_BYTES) {
+        cli_fail_usage(&c->cli, "--name: not of 1 to %d bytes", CHAT_NAME_BYTES - 1);
     }
     if (c->to != NULL && c->cli.has_stats) {
         cli_fail_usage(&c->cli, "--stats is for --listen");

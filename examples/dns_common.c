@@ -4,6 +4,7 @@
  */
 #include "dns_common.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,12 @@ uint8_t *dns_load_file(const struct cli *cli, const char *path, size_t bytes_max
     FILE *const file = fopen(path, "rb");
     uint8_t *data = NULL;
     bool is_whole = false;
+    int failure = file == NULL ? errno : 0;
     *bytes = 0;
     while (file != NULL && !is_whole && *bytes < bytes_max) {
         uint8_t *const larger = realloc(data, *bytes + READ_BYTES);
         if (larger == NULL) {
+            failure = ENOMEM;
             break;
         }
         data = larger;
@@ -38,6 +41,7 @@ uint8_t *dns_load_file(const struct cli *cli, const char *path, size_t bytes_max
         *bytes += count;
         is_whole = count < READ_BYTES && ferror(file) == 0;
         if (count < READ_BYTES && !is_whole) {
+            failure = errno;
             break;
         }
     }
@@ -45,7 +49,11 @@ uint8_t *dns_load_file(const struct cli *cli, const char *path, size_t bytes_max
         (void)fclose(file);
     }
     if (!is_whole) {
-        cli_say(cli, "%s: cannot be read, or has more than %zu bytes", path, bytes_max);
+        if (failure != 0) {
+            cli_say(cli, "'%s' cannot be read: %s", path, strerror(failure));
+        } else {
+            cli_say(cli, "'%s' has more than %zu bytes", path, bytes_max);
+        }
         free(data);
         return NULL;
     }

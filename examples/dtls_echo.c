@@ -142,7 +142,7 @@ void dtls_echo_print_counters(const struct dtls_echo *p)
 static void check_options(struct dtls_echo *p, struct secrets *s)
 {
     const bool is_server = p->connect == NULL;
-    if (!is_server && !cli_parse_addr(p->connect, &p->remote)) {
+    if (!is_server && !cli_parse_peer(p->connect, &p->remote)) {
         cli_fail_usage(&p->cli,
                        "'%s' is not a numeric address with a port, such as 192.0.2.1:4433 or "
                        "[2001:db8::1]:4433",

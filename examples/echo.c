@@ -355,7 +355,7 @@ static void parse_options(struct client *c, int argc, char **argv)
     c->window = 16;
     c->timeout_ms = 1000;
     cli_parse(&c->cli, &program, argc, argv);
-    if (!cli_parse_addr(c->cli.operand[0], &c->remote)) {
+    if (!cli_parse_peer(c->cli.operand[0], &c->remote)) {
         cli_fail_usage(&c->cli,
                        "'%s' is not a numeric address with a port, such as 192.0.2.1:7 "
                        "or [2001:db8::1]:7",

@@ -296,7 +296,7 @@ static void parse(struct server *server, int argc, char **argv)
     if (!cli_parse_addr(server->http_text, &server->http_addr)) {
         cli_fail_usage(&server->cli, "--http: '%s' is not ADDR:PORT", server->http_text);
     }
-    if (server->notify_text != NULL && !cli_parse_addr(server->notify_text, &server->extras.to)) {
+    if (server->notify_text != NULL && !cli_parse_peer(server->notify_text, &server->extras.to)) {
         cli_fail_usage(&server->cli, "--notify: '%s' is not ADDR:PORT", server->notify_text);
     }
     /* A thread that is inside a call with the loop's remote while the process forks is there for

@@ -133,7 +133,7 @@ static void parse(struct program *p, int argc, char **argv)
     p->bytes = BYTES_DEFAULT;
     p->transfers = 1;
     cli_parse(&p->cli, &program, argc, argv);
-    if (p->cli.operand_count > 0 && !cli_parse_addr(p->cli.operand[0], &p->remote)) {
+    if (p->cli.operand_count > 0 && !cli_parse_peer(p->cli.operand[0], &p->remote)) {
         cli_fail_usage(&p->cli, "'%s' is not ADDR:PORT, such as 192.0.2.1:7009", p->cli.operand[0]);
     }
 }

@@ -237,7 +237,7 @@ static void check(struct program *p)
     if (p->to_text == NULL) {
         cli_fail_usage(cli, "--to is missing");
     }
-    if (!cli_parse_addr(p->to_text, &options->to) || kirim_addr_port(&options->to) == 0) {
+    if (!cli_parse_peer(p->to_text, &options->to)) {
         cli_fail_usage(cli, "--to: '%s' is not ADDR:PORT, such as 192.0.2.1:7", p->to_text);
     }
     if (p->faults.only != NULL && strcmp(p->faults.only, "up") != 0 &&

@@ -180,7 +180,7 @@ static void parse(struct program *p, int argc, char **argv)
     if (p->to_text == NULL) {
         cli_fail_usage(&p->cli, "--to is missing");
     }
-    if (!cli_parse_addr(p->to_text, &p->to) || kirim_addr_port(&p->to) == 0) {
+    if (!cli_parse_peer(p->to_text, &p->to)) {
         cli_fail_usage(&p->cli, "--to: '%s' is not ADDR:PORT, such as 192.0.2.1:51820", p->to_text);
     }
 }

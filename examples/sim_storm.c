@@ -145,7 +145,8 @@ int main(int argc, char **argv)
     cli_parse(&cli, &program, argc, argv);
     for (size_t i = 0; i < cli.operand_count; i++) {
         if (!cli_parse_number(cli.operand[i], 1, UINT32_MAX, &value[i])) {
-            cli_fail_usage(&cli, "'%s' is not a number from 1 on", cli.operand[i]);
+            cli_fail_usage(&cli, "'%s' is not a number from 1 to %" PRIu32, cli.operand[i],
+                           UINT32_MAX);
         }
     }
     (void)snprintf(command, sizeof command, "%s %" PRIu64 " %" PRIu64 " %" PRIu64, argv[0],

@@ -218,6 +218,9 @@ static void parse_options(struct daemon *d, int argc, char **argv)
     if (d->root == NULL) {
         cli_fail_usage(&d->cli, "--root is missing");
     }
+    if (!d->is_writable && (d->is_overwriting || d->upload_bytes_max != KIRIM_NEVER)) {
+        cli_fail_usage(&d->cli, "--overwrite and --upload-bytes-max need --write");
+    }
 }
 
 int main(int argc, char **argv)

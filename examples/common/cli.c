@@ -86,9 +86,24 @@ static void write_log(void *user, int level, const char *line)
     cli_say(cli, "%s: %s", is_known ? names[level] : "log", line);
 }
 
+static bool is_reactor(const char *name)
+{
+    for (size_t i = 0; kirim_reactor_name(i) != NULL; i++) {
+        if (strcmp(name, kirim_reactor_name(i)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct kirim_loop_options cli_loop_options(struct cli *cli)
 {
     struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
+    const char *const preferred = getenv("KIRIM_REACTOR");
+    if (cli->reactor == NULL && !cli->program.is_without_reactor && preferred != NULL &&
+        !is_reactor(preferred)) { /* opening the loop will fail, and not say this */
+        cli_say(cli, "KIRIM_REACTOR: this build has no reactor '%s'", preferred);
+    }
     options.reactor = cli->reactor;
     options.log = write_log;
     options.log_user = cli;
@@ -121,6 +136,16 @@ bool cli_parse_addr(const char *text, struct kirim_addr *out)
     const bool has_port =
         bracket != NULL ? bracket[1] == ':' : colon != NULL && strchr(colon + 1, ':') == NULL;
     return has_port && kirim_addr_parse(text, out) == KIRIM_OK;
+}
+
+bool cli_parse_peer(const char *text, struct kirim_addr *out)
+{
+    struct kirim_addr addr;
+    if (!cli_parse_addr(text, &addr) || kirim_addr_port(&addr) == 0) {
+        return false;
+    }
+    *out = addr;
+    return true;
 }
 
 static const struct cli_option *find_option(const struct parser *p, const char *name, size_t len)
@@ -160,11 +185,13 @@ static void print_help(const struct parser *p)
     }
     (void)printf("options that the example programs share:\n");
     print_options(p->common, p->common_count);
-    (void)printf("\n%sExit status: 0 success, 1 failure, 2 wrong usage.\n",
-                 program->listen_max > 0 ||
-                         (program->operands != NULL && strstr(program->operands, "ADDR") != NULL)
-                     ? "ADDR is numeric, IPv6 in brackets: 192.0.2.1:7, [2001:db8::1]:7.\n"
-                     : "");
+    (void)printf(
+        "\n%sExit status: 0 success, 1 failure, 2 wrong usage.\n",
+        program->listen_max > 0 ||
+                (program->operands != NULL && strstr(program->operands, "ADDR") != NULL)
+            ? "ADDR is numeric, IPv6 in brackets: 192.0.2.1:7, [2001:db8::1]:7; an interface has\n"
+              "its index: [fe80::1%2]:7.\n"
+            : "");
     if (!program->is_without_reactor) {
         (void)printf("reactors of this build:");
         for (size_t i = 0; kirim_reactor_name(i) != NULL; i++) {
@@ -192,12 +219,9 @@ static void add_listen(const struct parser *p)
 void cli_set_reactor(struct cli *cli, const char *option, const char *name)
 {
     cli->reactor = name;
-    for (size_t i = 0; kirim_reactor_name(i) != NULL; i++) {
-        if (strcmp(name, kirim_reactor_name(i)) == 0) {
-            return;
-        }
+    if (!is_reactor(name)) {
+        cli_fail_usage(cli, "%s: this build has no reactor '%s'", option, name);
     }
-    cli_fail_usage(cli, "%s: this build has no reactor '%s'", option, name);
 }
 
 static void apply_value(struct parser *p, const struct cli_option *o, const char *value)

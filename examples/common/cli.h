@@ -102,4 +102,7 @@ bool cli_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ou
 /* ADDR:PORT or [ADDR]:PORT, numeric, and the port must be there. Writes `out` on success only. */
 bool cli_parse_addr(const char *text, struct kirim_addr *out);
 
+/* The same of an address to send to, whose port is not 0. */
+bool cli_parse_peer(const char *text, struct kirim_addr *out);
+
 #endif

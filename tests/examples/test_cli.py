@@ -156,7 +156,32 @@ class CommandLine(unittest.TestCase):
             with self.subTest(program=program):
                 done = programs.run(program, *NEEDED[program], env={"KIRIM_REACTOR": "nonsense"})
                 self.assertEqual(done.returncode, 1)
+                self.assertIn("KIRIM_REACTOR: this build has no reactor 'nonsense'", done.stderr)
                 self.assertIn("KIRIM_ENOENT", done.stderr)
+
+    def test_port_0_is_nobody_to_send_to(self):
+        for program, *arguments in (
+                ("echo",), ("engine",), ("chat", "--connect"), ("channel_copy", "--connect"),
+                ("relay", "--listen", "127.0.0.1:0", "--to"),
+                ("impair", "--listen", "127.0.0.1:0", "--to"),
+                ("embed_libevent", "--notify"), ("dtls_echo", "--insecure", "--connect")):
+            if program in programs.PROGRAMS:
+                also = ["--generate", "1"] if program == "channel_copy" else []
+                self.expect_usage(program, *also, *arguments, "127.0.0.1:0", says="127.0.0.1:0")
+
+    def test_what_would_do_nothing_is_wrong_usage(self):
+        for option in (["--overwrite"], ["--upload-bytes-max", "9"]):
+            self.expect_usage("tftpd", "--root", ".", *option, says="need --write")
+        for name in ("", "x" * 33):
+            self.expect_usage("chat", "--connect", "127.0.0.1:9", "--name", name, says="--name")
+        for number in ("0", "4294967296", "x"):
+            self.expect_usage("sim_storm", number, says=f"'{number}' is not a number from 1 to")
+
+    def test_a_file_that_cannot_be_read_is_named_with_the_reason(self):
+        for name in ("nonexistent", ""):
+            done = programs.run("dnsd", "--zone", name, "--listen", "127.0.0.1:0")
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, rf"dnsd: '{name}' cannot be read: \w+")
 
 
 if __name__ == "__main__":
