@@ -148,6 +148,16 @@ static int serve(struct daemon *d, bool is_default)
     return err < 0 ? cli_fail(cli, err, "the loop ended") : CLI_SUCCESS;
 }
 
+static void check_options(const struct daemon *d)
+{
+    if (d->root == NULL) {
+        cli_fail_usage(&d->cli, "--root is missing");
+    }
+    if (!d->is_writable && (d->is_overwriting || d->upload_bytes_max != KIRIM_NEVER)) {
+        cli_fail_usage(&d->cli, "--overwrite and --upload-bytes-max need --write");
+    }
+}
+
 static void parse_options(struct daemon *d, int argc, char **argv)
 {
     const struct cli_option options[] = {
@@ -215,12 +225,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
     d->blksize_max = d->server.blksize_max;
     d->windowsize_max = d->server.windowsize_max;
     cli_parse(&d->cli, &program, argc, argv);
-    if (d->root == NULL) {
-        cli_fail_usage(&d->cli, "--root is missing");
-    }
-    if (!d->is_writable && (d->is_overwriting || d->upload_bytes_max != KIRIM_NEVER)) {
-        cli_fail_usage(&d->cli, "--overwrite and --upload-bytes-max need --write");
-    }
+    check_options(d);
 }
 
 int main(int argc, char **argv)
