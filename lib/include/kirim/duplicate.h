@@ -5,7 +5,8 @@
  * answer again, and is not carried out twice. Memory of a fixed size: in need the oldest entry
  * gives way, and the statistics tell if that was too soon. Peers may have a share: who has more
  * gives way before the others, and who has all of it pushes out what is his own. Who has many
- * addresses has many shares: limit peers before (kirim/limiter.h).
+ * addresses has many shares: limit peers before (kirim/limiter.h). A cache in the state of a session
+ * ends with it: the session must not end while its peer may ask again (docs/sessions.md).
  *
  * Owns nothing: slots and bytes are the caller's. Sources: RFC 7252 sections 4.2, 4.5 and 4.8.2.
  */
@@ -69,7 +70,8 @@ struct kirim_duplicates {
 struct kirim_request {
     struct kirim_addr peer; /**< Who asks. */
     uint64_t id;            /**< Its id: a message id, a token, or a hash of it. */
-    uint64_t lifetime_ns;   /**< How long it may come again: CoAP's EXCHANGE_LIFETIME, say. */
+    uint64_t lifetime_ns;   /**< How long it may come again, from the peer's first try to the last
+                                 copy of his last one: CoAP's EXCHANGE_LIFETIME, say. */
 };
 
 /** What is known of a request. */
