@@ -7,8 +7,8 @@
  *     D, bytes                              what is in it
  *     E, length (8), SipHash-2-4-128 (16)   its end; the key of the hash is zeros
  *
- * The other side answers on its stream 0, by a message for each file: the file's stream, and 0 if
- * it is there whole. One thread.
+ * The other side answers on its stream 0, by a message for each file: the file's stream, and what
+ * has become of it. One thread.
  */
 #ifndef EXAMPLES_CHANNEL_COPY_H
 #define EXAMPLES_CHANNEL_COPY_H
@@ -24,6 +24,13 @@ enum {
     COPY_HASH_BYTES = KIRIM_SIPHASH_LONG_TAG_BYTES,
     COPY_END_BYTES = 1 + 8 + COPY_HASH_BYTES,
     COPY_NAME_BYTES_MAX = 255
+};
+
+/* What has become of a file. */
+enum {
+    COPY_KEPT = 0,    /* it is there, whole; or was checked, where none is kept */
+    COPY_FAILED = 1,  /* it is not */
+    COPY_IS_THERE = 2 /* it is not, as another one of its name was before */
 };
 
 /* What both sides are told by the command line. */

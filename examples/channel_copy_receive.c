@@ -20,7 +20,7 @@ struct incoming {
     void *file;
     uint64_t bytes;
     struct kirim_siphash hash;
-    bool has_begun, has_ended, has_failed;
+    bool has_begun, has_ended, has_failed, is_there;
 };
 
 /* One channel. */
@@ -58,9 +58,13 @@ static void begin_file(struct receiver *r, struct incoming *f, const uint8_t *na
         return;
     }
     const bool is_flat = memchr(name, '/', bytes) == NULL;
-    if (!is_flat || kirim_tftp_path_check(span, path) < 0 ||
-        r->files->storage.open_write(r->files->storage.user, path, KIRIM_NEVER, &f->file) < 0) {
+    kirim_err err = is_flat ? kirim_tftp_path_check(span, path) : KIRIM_EINVAL;
+    if (err >= 0) {
+        err = r->files->storage.open_write(r->files->storage.user, path, KIRIM_NEVER, &f->file);
+    }
+    if (err < 0) {
         f->has_failed = true;
+        f->is_there = err == KIRIM_EEXIST;
         f->file = NULL;
     }
 }
@@ -100,7 +104,9 @@ static bool end_file(struct receiver *r, struct incoming *f, const uint8_t *end)
 static void answer(struct kirim_channel *channel, struct source *s, uint32_t stream, bool is_whole)
 {
     struct receiver *const r = s->receiver;
-    const uint8_t words[2] = { (uint8_t)stream, is_whole ? 0 : 1 };
+    const uint8_t words[2] = { (uint8_t)stream, is_whole                       ? COPY_KEPT
+                                                : s->file[stream - 1].is_there ? COPY_IS_THERE
+                                                                               : COPY_FAILED };
     r->file_count += is_whole ? 1 : 0;
     r->failed_count += is_whole ? 0 : 1;
     r->byte_count += is_whole ? s->file[stream - 1].bytes : 0;

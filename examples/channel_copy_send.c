@@ -160,9 +160,11 @@ static void on_received(struct kirim_channel *channel, const struct kirim_channe
     s->file[index].is_confirmed = true;
     s->confirmed_count++;
     s->bytes += s->file[index].bytes;
-    if (m->data[1] != 0) {
+    if (m->data[1] != COPY_KEPT) {
         s->has_failed = true;
-        cli_say(s->setup->cli, "%s: the other side could not keep it", s->file[index].path);
+        cli_say(s->setup->cli, "%s: %s", s->file[index].path,
+                m->data[1] == COPY_IS_THERE ? "the other side has such a file, and no --overwrite"
+                                            : "the other side could not keep it");
     }
     if (s->confirmed_count == s->count) {
         s->ended_ns = kirim_loop_now(s->setup->loop);

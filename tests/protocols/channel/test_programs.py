@@ -101,7 +101,7 @@ class Copy(Base):
             self.assertEqual(self.send(server.port).returncode, 0)
             done = self.send(server.port)
             self.assertEqual(done.returncode, 1)
-            self.assertIn("could not keep it", done.stderr)
+            self.assertIn("no --overwrite", done.stderr)
 
     def test_ends_of_either_side_are_heard(self):
         with start("channel_copy", "--discard") as server:
