@@ -239,7 +239,9 @@ static int serve(struct server *server)
         return cli_fail(&server->cli, KIRIM_ESYSTEM, "signals");
     }
     if (!open_http(server)) {
-        return cli_fail(&server->cli, KIRIM_ESYSTEM, server->http_text);
+        cli_say(&server->cli, "--http: %s: %s", server->http_text,
+                evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+        return CLI_FAILURE;
     }
     if (server->beat_us > 0) {
         extras_start_beat(&server->extras, server->beat_us * NS_PER_US);
