@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import unittest
 
 import programs
@@ -107,6 +108,15 @@ class Echod(unittest.TestCase):
                         programs.start_echod("--reactor", reactor) as server:
                     self.assertEqual(server.stop(number), 0)
 
+    def test_ends_as_soon_as_promised(self):
+        took = []
+        while not took or took[-1] > programs.PROMISED_SECONDS_MAX:
+            self.assertLess(len(took), 5, took)
+            with programs.start_echod() as server:
+                begin = time.monotonic()
+                self.assertEqual(server.stop(), 0)
+                took.append(time.monotonic() - begin)
+
     def test_ends_under_load(self):
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor), \
@@ -120,7 +130,7 @@ class Echod(unittest.TestCase):
         with programs.start_echod("--stats", "1") as server:
             self.assertEqual(
                 programs.run_echo("--count", 20, f"127.0.0.1:{server.port}").returncode, 0)
-            line = server.wait_for("err", r"^echod: stats .*$").group(0)
+            line = server.wait_for("err", r"^echod: stats .* rx=20 .*$").group(0)
             server.wait_for("err", r"^echod: stats [^\0]*^echod: stats ")
             self.assertEqual(server.stop(), 0)
         found = programs.words(line)
@@ -210,8 +220,7 @@ class Echod(unittest.TestCase):
     @programs.unless_windows("no service manager hands over sockets")
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate")
     def test_is_started_by_systemd(self):
-        with programs.open_socket() as probe:
-            port = probe.getsockname()[1]
+        port = programs.free_port()
         # It starts the program when the first datagram comes, which the program then answers.
         with programs.Program(shutil.which("systemd-socket-activate"), "--datagram",
                               f"--listen=127.0.0.1:{port}", "--fdname=echo",

@@ -58,7 +58,7 @@ class Peers(Base):
     @need("openssl", "openssl")
     def test_dtls(self):
         key, cert = self.make_certificate()
-        port = programs.closed_port()
+        port = programs.free_port()
         with start("openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", "-key", key,
                    "-cert", cert, "-listen") as server, \
                 start_relay(f"127.0.0.1:{port}") as relay:
@@ -85,7 +85,7 @@ class Peers(Base):
         data = os.urandom(QUIC_BYTES)
         (self.here / "file").write_bytes(data)
         (self.here / "got").mkdir()
-        port = programs.closed_port()
+        port = programs.free_port()
         with start("gtlsserver", "-q", "-V", "-d", self.here, "127.0.0.1", port, key, cert), \
                 start_relay(f"127.0.0.1:{port}") as relay:
             # It waits for its server, who says nothing when it is ready.
@@ -104,7 +104,7 @@ class Tunnel(Base):
         """Both ends have their sockets here, one of them its tunnel in a network beside it, so that
         nothing goes from one to the other but through the relay."""
         run_words("mount", "-t", "tmpfs", "none", "/run")
-        port = programs.closed_port()
+        port = programs.free_port()
         keys = {name: self.make_key(name) for name in ("kva0", "kvb0")}
         with start("unshare", "-n", "cat") as beside, \
                 start("wireguard-go", "-f", "kva0", env=VERBOSE) as one, \

@@ -61,7 +61,7 @@ class Server:
 
     def __init__(self, name, zone=dnskit.EXAMPLE_ZONE, forward=None):
         self.place = tempfile.TemporaryDirectory()
-        self.port = programs.closed_port()
+        self.port = programs.free_port()
         self.log = os.path.join(self.place.name, "log")
         text = getattr(self, name)(zone, forward)
         path = dnskit.write_zone(self.place.name, text, f"{name}.conf")

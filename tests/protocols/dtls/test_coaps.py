@@ -79,7 +79,7 @@ class Coaps(unittest.TestCase):
         self.check_client("gnutls")
 
     def check_server(self, engine):
-        port = programs.closed_port()  # its DTLS is one above
+        port = programs.free_port()  # its DTLS is one above
         with programs.Program(shutil.which(f"coap-server-{engine}"), "-A", "127.0.0.1", "-p", port,
                               "-k", KEY, "-h", "hint", "-v", 7) as server:
             server.wait_for("out", "created DTLS +endpoint")

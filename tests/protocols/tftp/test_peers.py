@@ -177,13 +177,13 @@ class Servers(Base):
     @need("in.tftpd", "tftpd-hpa")
     @unittest.skipIf(os.geteuid() != 0, "in.tftpd has to change its root: it needs root")
     def test_tftpd_hpa(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         self.check([find("in.tftpd"), "-L", "-a", f"127.0.0.1:{port}", "-u", "root", "-c", "-s",
                     self.root], port, 1)
 
     @need("atftpd", "atftpd")
     def test_atftpd(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         owner = ["--user", "root", "--group", "root"] if os.geteuid() == 0 else []
         self.check([find("atftpd"), "--daemon", "--no-fork", "--port", str(port), "--bind-address",
                     "127.0.0.1", *owner, "--logfile", "-", self.root], port, 16)
