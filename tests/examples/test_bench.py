@@ -84,7 +84,7 @@ class Bench(unittest.TestCase):
                 port = receiver.getsockname()[1]
                 for variant in (reactor, f"{reactor},queue=8"):
                     found = self.run_source(port, "--seconds", 1, "--variant", variant)
-                    self.assertTrue(900000 < found["wall_us"] < 5000000 * programs.SLOWNESS, found)
+                    self.assertTrue(900000 < found["wall_us"] < 30000000 * programs.SLOWNESS, found)
                     self.assertGreater(found["tx"], 1000)
                     self.assertLessEqual(found["txcalls"], found["tx"])
 
@@ -115,7 +115,7 @@ class Bench(unittest.TestCase):
                         self.assertEqual(struct.unpack("=Q", receiver.recv(65536)[:8])[0], number)
 
     def test_serves_a_port_of_choice(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         server = self.start("echo", "--port", port, "--stats", 0)
         self.assertEqual(server.port, port)
         self.assertEqual(server.stop(), 0)

@@ -173,7 +173,8 @@ class EmbedLibevent(unittest.TestCase):
                 programs.open_socket() as client:
             path = pathlib.Path(directory, "metrics")
             to = programs.join(*listener.getsockname())
-            with start("--snapshot", path, "--notify", to, "--beat-us", 2000) as server:
+            # Few enough that the listener's buffer has those of seconds.
+            with start("--snapshot", path, "--notify", to, "--beat-us", 20000) as server:
                 client.connect(("127.0.0.1", server.port))
                 label = f'{{local="127.0.0.1:{server.port}"}}'
                 for rounds in (1, 2, 3):

@@ -171,7 +171,7 @@ class Faults(Base):
         self.assertEqual(middle.stop(), 0)
 
     def test_queue_that_is_full_loses(self):
-        server, client, middle = self.open_pair("--rate", 20, "--queue", 5000)
+        server, client, middle = self.open_pair("--rate", 1, "--queue", 5000)
         for _ in range(20):
             client.sendto(b"x" * 1222, self.to)
         middle.wait_for("err", r"^impair: up 19: ")
@@ -203,7 +203,7 @@ class Faults(Base):
         self.assertEqual(middle.stop(), 0)
 
     def test_what_is_under_way_has_a_bound(self):
-        server, client, middle = self.open_pair("--delay", 1500, "--held-max", 10)
+        server, client, middle = self.open_pair("--delay", 4000, "--held-max", 10)
         for number in range(50):
             client.sendto(b"%d" % number, self.to)
         self.assertEqual([int(server.recv(100)) for _ in range(10)], list(range(10)))
@@ -238,7 +238,7 @@ class Others(Base):
                             "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-days",
                             "2", "-keyout", key, "-out", cert], check=True, capture_output=True,
                            timeout=programs.RUN_SECONDS_MAX)
-            port = programs.closed_port()
+            port = programs.free_port()
             server = [find("openssl"), "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}",
                       "-key", str(key), "-cert", str(cert)]
             with Command(server, stdin=subprocess.PIPE) as server, \

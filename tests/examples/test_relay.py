@@ -166,7 +166,8 @@ class Relay(unittest.TestCase):
     def test_server_that_is_not_there_costs_one_peer(self):
         able = programs.capabilities()
         for reactor in programs.reactors():
-            with self.subTest(reactor=reactor), programs.open_socket() as server, \
+            with self.subTest(reactor=reactor), \
+                    programs.open_socket(port=programs.free_port()) as server, \
                     programs.open_socket() as other, programs.open_socket() as client:
                 with start_relay(name_of(server), "--reactor", reactor, "--log") as relay:
                     to = ("127.0.0.1", relay.port)
@@ -233,7 +234,7 @@ class Relay(unittest.TestCase):
 
     def test_new_peers_have_a_rate(self):
         with programs.open_socket() as server, programs.open_socket() as client, \
-                start_relay(name_of(server), "--new-per-second", 10) as relay:
+                start_relay(name_of(server), "--new-per-second", 1) as relay:
             client.sendto(b"first", ("127.0.0.1", relay.port))
             answer(server)
             for _ in range(60):
@@ -244,7 +245,7 @@ class Relay(unittest.TestCase):
                 pass
             self.assertEqual(relay.stop(), 0)
             found = counters(relay, "peers")
-            self.assertLess(found["began"], 55)
+            self.assertLess(found["began"], 55)  # a few, unless it takes a minute
             self.assertGreaterEqual(found["began"] + found["limited"], 59)  # ports come again
 
     @programs.unless_windows("other sources than 127.0.0.1, for a socket there")
@@ -269,7 +270,7 @@ class Relay(unittest.TestCase):
             done = programs.run("relay", *words)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(says, done.stderr)
-        port = programs.closed_port()
+        port = programs.free_port()
         done = programs.run("relay", "--listen", f"127.0.0.1:{port}", "--to", f"127.0.0.1:{port}")
         self.assertEqual(done.returncode, 1)
         self.assertIn("KIRIM_EINVAL", done.stderr)
