@@ -60,7 +60,7 @@ class Base(unittest.TestCase):
         large = re.escape(coapkit.large(50000))
         self.expect(TIME, "-m", "get", at("time"), tries=tries)
         self.expect(TIME, "-m", "get", "-N", at("time"), tries=tries)
-        self.expect(f"{TIME}{{2,}}", "-m", "get", "-s", 2, at("time"), tries=tries)
+        self.expect(f"{TIME}{{2,}}", "-m", "get", "-s", 2, at("time"), tries=LOST_TRIES)
         self.expect(large, "-m", "get", at("large"), tries=tries)
         self.expect(large, "-m", "get", "-b", 512, at("large"), tries=tries)
         self.expect("done", "-m", "get", at("async?1"), tries=tries)
@@ -117,8 +117,8 @@ class Clients(Base):
                 self.check_client(server.port)
                 self.assertEqual(server.stop(), 0)
                 found = coapkit.counters(server)
-                self.assertEqual((found["malformed"], found["resent"], found["timed_out"],
-                                  found["send_failed"]), (0, 0, 0, 0))
+                self.assertEqual((found["malformed"], found["timed_out"], found["send_failed"]),
+                                 (0, 0, 0))
                 self.assertGreater(found["echo_good"], 0)
 
     def test_it_asks_without_echo_where_it_is_trusted(self):
@@ -133,7 +133,7 @@ class OtherServer:
     """coap-server, which says nothing when it is ready: a ping tells."""
 
     def __init__(self, test, *arguments, host="127.0.0.1"):
-        self.port = programs.closed_port()
+        self.port = programs.free_port()
         words = [find(SERVER), "-p", str(self.port), "-d", "100", *arguments]
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -168,8 +168,8 @@ class Servers(Base):
     def check_server(self, server):
         self.assertRegex(self.ask(server, "get", "time").stdout, r"\d\d:\d\d:\d\d")
         self.assertRegex(self.ask(server, "get", "time", "--non").stdout, r"\d\d:\d\d:\d\d")
-        lines = self.ask(server, "get", "time", "--observe", 3, "--quiet").stdout.splitlines()
-        self.assertGreaterEqual(len(set(lines)), 2, lines)
+        lines, _ = coapkit.observe_time(server.port)
+        self.assertGreaterEqual(len(lines), 2, lines)
         self.assertEqual(self.ask(server, "get", "async?1").stdout, "done")
         self.assertIn("</time>", self.ask(server, "get", ".well-known/core").stdout)
         for number, block in enumerate((1024, 256, 64)):
@@ -219,26 +219,32 @@ class Group(Base):
     def test_group(self):
         with coapkit.start_coapd("--group", GROUP, "--leisure-ms", 300, "--stats", 0,
                                  listen="0.0.0.0:0") as server:
-            done = coapkit.run_coap("get", GROUP, server.port, "time", "--non", "--timeout-ms",
-                                    2000)
-            self.assertEqual(done.returncode, 0, done.stderr)
+            done = self.ask(server.port, "time", 2000)
             self.assertRegex(done.stdout, TIME)
             self.assertIn("from 10.9.9.1:", done.stderr)  # not from the group
-            done = coapkit.run_coap("get", GROUP, server.port, ".well-known/core", "--non",
-                                    "--timeout-ms", 1000)
+            done = self.ask(server.port, ".well-known/core", 2000)
             self.assertIn("</time>", done.stdout, done.stderr)  # behind an Echo
             done = coapkit.run_coap("get", GROUP, server.port, "none", "--non", "--timeout-ms",
                                     600)
             self.assertEqual((done.returncode, done.stderr), (1, ""))  # no errors
             if find(CLIENT):
                 self.expect(TIME, "-m", "get", "-N", "-B", 3,
-                            coapkit.uri(GROUP, server.port, "time"))
+                            coapkit.uri(GROUP, server.port, "time"), tries=LOST_TRIES)
             self.assertEqual(server.stop(), 0)
         if find(SERVER):
             with OtherServer(self, "-g", GROUP, host="10.9.9.1") as other:
-                done = coapkit.run_coap("get", GROUP, other.port, "time", "--non", "--timeout-ms",
-                                        5500)  # its leisure
-                self.assertEqual(done.returncode, 0, done.stderr)
+                self.ask(other.port, "time", 5500)  # its leisure
+
+    def ask(self, port, where, milliseconds):
+        """Asks the group, which has so much time to answer, and a machine that stands still then
+        more than one try."""
+        for _ in range(LOST_TRIES):
+            done = coapkit.run_coap("get", GROUP, port, where, "--non", "--timeout-ms",
+                                    milliseconds)
+            if done.returncode == 0:
+                break
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
 
 
 class Network(Base):

@@ -106,8 +106,8 @@ class BothEnds(Base):
 
     def test_observation(self):
         with coapkit.start_coapd("--stats", 0) as server:
-            lines = self.ask("get", server, "time", "--observe", 3, "--quiet").stdout.split("\n")
-            self.assertGreaterEqual(len(set(lines) - {""}), 2, lines)
+            lines, tries = coapkit.observe_time(server.port)
+            self.assertGreaterEqual(len(lines), 2, lines)
             with programs.Program("coap", "get", coapkit.uri("127.0.0.1", server.port, "x"),
                                   "--observe", 1000) as watch:
                 watch.wait_for("err", "4.04")
@@ -123,7 +123,8 @@ class BothEnds(Base):
                 self.assertEqual(watch.wait_end(), 1)
             self.assertEqual(server.stop(), 0)
             found = coapkit.counters(server)
-            self.assertEqual((found["observers_added"], found["observers_lost"]), (2, 0))
+            self.assertEqual((found["observers_added"], found["observers_lost"]),
+                             (1 + tries, 0))
 
     def test_what_acts_wants_an_echo(self):
         with coapkit.start_coapd("--stats", 0) as server:
@@ -270,7 +271,7 @@ class Server(Base):
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor), \
                     coapkit.start_coapd("--reactor", reactor, "--stats", 0) as server, \
-                    programs.open_socket() as hostile:
+                    programs.open_socket() as hostile, programs.open_socket() as client:
                 wire = message(CON, POST, 0xffff, *path("button"), token=b"12345678")
                 echo = self.tell(hostile, server, wire)[-21:]
                 wire = message(CON, POST, 0xfffe, *path("button"), (ECHO, echo))
@@ -285,6 +286,9 @@ class Server(Base):
                     hostile.sendto(bytes(changed[:cut]), ("127.0.0.1", server.port))
                     if count % 64 == 0:
                         self.drain(hostile)
+                        # What has come before is worked off when this is answered.
+                        ping = message(CON, 0, count)
+                        self.assertEqual(head(self.tell(client, server, ping)), (RST, 0, count))
                 self.drain(hostile)
                 self.assertEqual(self.ask("get", server, "large").stdout, coapkit.large(50000))
                 self.assertEqual(server.stop(), 0)
@@ -321,12 +325,16 @@ class Windows(Base):
                     ([], "f", data)):
                 with self.subTest(words=words, where=where):
                     method = [] if "-m" in words else ["-m", "get"]
-                    done = subprocess.run(
-                        [LIBCOAP, "-B", "20", *method, *words,
-                         coapkit.uri("127.0.0.1", server.port, where)],
-                        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                        timeout=programs.RUN_SECONDS_MAX)
-                    self.assertRegex(done.stdout, rf"\A\s*{expected}\s*\Z", done.stderr)
+                    wanted = rf"\A\s*{expected}\s*\Z"
+                    for _ in range(3 if "-s" in words else 1):  # the seconds are its own
+                        done = subprocess.run(
+                            [LIBCOAP, "-B", "20", *method, *words,
+                             coapkit.uri("127.0.0.1", server.port, where)],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                            timeout=programs.RUN_SECONDS_MAX)
+                        if re.search(wanted, done.stdout):
+                            break
+                    self.assertRegex(done.stdout, wanted, done.stderr)
 
 
 if __name__ == "__main__":
