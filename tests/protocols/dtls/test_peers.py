@@ -69,8 +69,8 @@ class Clients(Base):
     def check_end(self, server, count):
         self.assertEqual(server.stop(), 0)
         found = dtlskit.counters(server)
-        self.assertEqual((found["done"], found["failed"], found["timed_out"]), (count, 0, 0))
-        self.assertEqual((found["malformed"], found["discarded"]), (0, 0))
+        self.assertEqual((found["done"], found["failed"], found["timed_out"], found["malformed"]),
+                         (count, 0, 0, 0))
 
     def test_openssl(self):
         with self.start() as server:
@@ -129,7 +129,7 @@ class Servers(Base):
 
     def check_openssl(self, *words):
         """s_server does not echo: what it got it prints, and what is typed it sends."""
-        port = programs.closed_port()
+        port = programs.free_port()
         with programs.Program(dtlskit.OPENSSL, "s_server", "-dtls1_2", "-timeout", "-accept",
                               f"127.0.0.1:{port}", "-cert", self.file("server.pem"), "-key",
                               self.file("server.key"), "-psk", dtlskit.KEY, "-psk_identity",
@@ -155,7 +155,7 @@ class Servers(Base):
 
     @need("gnutls-serv", "gnutls-bin")
     def test_gnutls(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
                               "--x509certfile", self.file("server.pem"), "--x509keyfile",
                               self.file("server.key"), "--mtu", "900",
