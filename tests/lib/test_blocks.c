@@ -5,15 +5,15 @@
  * out once at the most, and ends in its time; a server keeps nothing of who has not proven its
  * address; a flood of forged sources gets no more out than it puts in.
  *
- * The protocol: a type, an id of 2 bytes, a question of 1 byte, then a token or padding. A seed
- * that fails has a line that runs it again (kirim/trial.h).
+ * The protocol: a type, an id of 2 bytes, a question of 1 byte, then a token or padding. How
+ * seeds are chosen: support/storm.h.
  */
 #include <kirim/kirim.h>
 
 #include <string.h>
 
 #include "reactors/sim_kit.h"
-#include "support/trials.h"
+#include "support/storm.h"
 
 #define SERVER "10.0.0.1:7000"
 
@@ -26,8 +26,7 @@ enum {
     MESSAGE_BYTES = HEADER_BYTES + TOKEN_BYTES,
     QUESTION_COUNT = 40,
     OUTSTANDING_MAX = 4,
-    SLOT_COUNT = 64,
-    SEED_COUNT = 50
+    SLOT_COUNT = 64
 };
 
 struct world;
@@ -308,7 +307,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
     static struct world w;
     struct storms *const storms = user;
     open_world(&w, kirim_trial_seed(trial));
-    ck_assert_int_eq(kirim_trial_join(trial, w.kit.sim), KIRIM_OK);
+    storm_join(w.kit.sim);
     run_world(&w);
     KIRIM_TRIAL_EXPECT(trial, !is_any_repeated(&w));
     KIRIM_TRIAL_EXPECT(trial, w.answered + w.given_up == QUESTION_COUNT);
@@ -326,8 +325,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
 START_TEST(question_is_carried_out_once_and_ends_in_time)
 {
     struct storms storms = { 0, 0, 0 };
-    (void)trials_hold("test_lib_blocks", NULL, SEED_COUNT, run_storm, &storms);
-    if (storms.count >= SEED_COUNT) {
+    if (storm_run(run_storm, &storms) >= STORM_SEEDS) {
         /* 8 transmissions, of which 0.36 are lost on the way there or back: 0.0003 are given up. */
         ck_assert_uint_ge(storms.answered, storms.count * QUESTION_COUNT * 995 / 1000);
         ck_assert_uint_gt(storms.duplicates, 0);
@@ -386,7 +384,7 @@ START_TEST(flood_without_tokens_leaves_nothing_behind)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct kit_claim claims[] = {
         { question_is_carried_out_once_and_ends_in_time, 0 },
@@ -395,5 +393,5 @@ int main(void)
         { flood_without_tokens_leaves_nothing_behind, 0 },
         { NULL, 0 },
     };
-    return kit_main("blocks", claims);
+    return storm_main(argc, argv, "blocks", claims);
 }

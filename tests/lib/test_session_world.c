@@ -3,14 +3,13 @@
  * Sessions in the simulated network: a thousand peers ask one set through a network that loses,
  * repeats and disorders; half way each of them moves to another port, is challenged there, and
  * followed. Nobody is mistaken for another, silence ends them all, and the same seed gives the same
- * run. A seed that fails has a line that runs it again (kirim/trial.h).
+ * run. How seeds are chosen: support/storm.h.
  *
  * Datagrams: a letter, the peer's number, a sequence number. `Q` asks, `A` answers, `C` challenges,
  * `R` responds.
  */
-#include "support/claims.h"
 #include "support/ks.h"
-#include "support/trials.h"
+#include "support/storm.h"
 
 #include <kirim/sim.h>
 #include <stdlib.h>
@@ -22,8 +21,7 @@ enum {
     QUESTION_COUNT = 8,
     MESSAGE_BYTES = 9,
     KEY_BYTES = 4,
-    STORM_PPM = 80000,
-    SEED_COUNT = 25
+    STORM_PPM = 80000
 };
 
 #define MS UINT64_C(1000000)
@@ -267,12 +265,12 @@ static void run_world(struct kirim_trial *trial, void *user)
 
 START_TEST(thousand_peers_are_told_apart)
 {
-    (void)trials_hold("test_lib_session_world", NULL, SEED_COUNT, run_world, NULL);
+    (void)storm_run(run_world, NULL);
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct kit_claim claims[] = { { thousand_peers_are_told_apart, 0 }, { NULL, 0 } };
-    return claims_run("session world", claims, 600);
+    return storm_main(argc, argv, "session world", claims);
 }

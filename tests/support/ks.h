@@ -13,9 +13,9 @@
 #ifndef KS_H
 #define KS_H
 
-#include <check.h>
 #include <kirim/kirim.h>
 
+#include "claims.h"
 #include "memory.h"
 
 #define KS_SECOND_NS      1000000000U

@@ -5,8 +5,8 @@
  * answer again, and is not carried out twice. Memory of a fixed size: in need the oldest entry
  * gives way, and the statistics tell if that was too soon. Peers may have a share: who has more
  * gives way before the others, and who has all of it pushes out what is his own. Who has many
- * addresses has many shares: limit peers before (kirim/limiter.h). A cache in the state of a session
- * ends with it: the session must not end while its peer may ask again (docs/sessions.md).
+ * addresses has many shares: limit peers before (kirim/limiter.h). A cache in the state of a
+ * session ends with it: the session must not end while its peer may ask again (docs/sessions.md).
  *
  * Owns nothing: slots and bytes are the caller's. Sources: RFC 7252 sections 4.2, 4.5 and 4.8.2.
  */

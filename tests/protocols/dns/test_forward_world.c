@@ -494,12 +494,12 @@ START_TEST(crowd_keeps_nobody_out)
     for (unsigned i = 0; i < PENDING_MAX; i++) {
         start_client_on(w, CLIENT_A, 10 + i);
     }
-    run_world(w, 50 * MS);
+    simnet_run(w->sim, 50 * MS);
     start_client_on(w, CLIENT_A, 0);
-    run_world(w, 50 * MS);
+    simnet_run(w->sim, 50 * MS);
     ck_assert_uint_eq(w->failed, 1);
     start_client_on(w, CLIENT_B, 1);
-    run_world(w, 50 * MS);
+    simnet_run(w->sim, 50 * MS);
     ck_assert_uint_eq(w->right, 1);
     ck_assert_uint_eq(w->failed, 2); /* of the crowd, told so */
     ck_assert_uint_eq(w->forward.stats.gave_way, 1);
