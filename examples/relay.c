@@ -30,13 +30,12 @@ const char *relay_end_name(int end)
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
-/* Whom nobody can answer, and the server itself, who would be sent what it sent. */
+/* The server itself would be sent what it sent. */
 static void classify(const struct kirim_datagram *d, struct kirim_class *out, void *user)
 {
     const struct relay *const relay = user;
-    const bool is_nobody = kirim_addr_port(&d->peer) == 0 || kirim_addr_is_multicast(&d->peer) ||
-                           kirim_addr_equal(&d->peer, &relay->options.to);
-    out->verdict = is_nobody ? KIRIM_CLASS_DROP : KIRIM_CLASS_ADMIT;
+    out->verdict =
+        kirim_addr_equal(&d->peer, &relay->options.to) ? KIRIM_CLASS_DROP : KIRIM_CLASS_ADMIT;
 }
 
 static kirim_err on_admit(struct kirim_sessions *set, const struct kirim_datagram *d,

@@ -11,6 +11,7 @@
 #include <kirim/remote.h>
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "policy.h"
 #include "queue.h"
@@ -417,6 +418,20 @@ static inline const struct kirim_addr *ki_answering_addr(const struct kirim_data
     const bool is_one = a != NULL && kirim_addr_family(&a->local) == kirim_addr_family(&d->peer) &&
                         !kirim_addr_is_multicast(&a->local);
     return is_one ? &a->local : NULL;
+}
+
+/* kirim_endpoint_may_answer() of who may be nobody (reply.c). */
+bool ki_may_answer_after_all(const struct kirim_endpoint *ep, const struct kirim_datagram *d);
+
+/* kirim_endpoint_may_answer(): of nearly everybody, two words and a byte say that he may be. */
+static inline bool ki_may_answer(const struct kirim_endpoint *ep, const struct kirim_datagram *d)
+{
+    uint8_t first; /* of the address */
+    memcpy(&first, d->peer.word, 1);
+    const uint16_t port = kirim_addr_port(&d->peer);
+    const bool is_ordinary =
+        port != 0 && port != kirim_addr_port(&ep->port->local) && first != 0 && first < 0xe0;
+    return is_ordinary || ki_may_answer_after_all(ep, d);
 }
 
 /* A send that finds no room: KIRIM_EWOULDBLOCK, and `writable` is owed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two ways to hand over bytes without a copy: a reply with lent bytes, and room reserved in the
- * send buffer.
+ * send buffer; and who may be answered at all.
  *
  * A reply on an endpoint that is bound to a wildcard names the address that was asked as its
  * source, where the reactor can. A reservation is good until anything else is posted. Loop thread.
@@ -10,6 +10,36 @@
 
 #include <stddef.h>
 #include <string.h>
+
+bool ki_may_answer_after_all(const struct kirim_endpoint *ep, const struct kirim_datagram *d)
+{
+    static const uint8_t ones[] = { 255, 255, 255, 255 };
+    const struct kirim_addr *peer = &d->peer;
+    const struct kirim_addr *local = &ep->port->local;
+    const struct kirim_addr everybody = kirim_addr_ipv4(ones, kirim_addr_port(peer));
+    if (kirim_addr_is_wildcard(peer) || kirim_addr_is_multicast(peer) ||
+        kirim_addr_equal(peer, &everybody)) {
+        return false;
+    }
+    if (ep->port->is_raw != 0) {
+        return true;
+    }
+    if (kirim_addr_port(peer) == 0 || kirim_addr_equal(peer, local)) {
+        return false;
+    }
+    if (d->arrival == NULL || (d->flags & KIRIM_RX_NO_LOCAL) != 0) {
+        return true;
+    }
+    struct kirim_addr asked = d->arrival->local;
+    kirim_addr_set_port(&asked, kirim_addr_port(local));
+    return !kirim_addr_equal(peer, &asked);
+}
+
+bool kirim_endpoint_may_answer(const struct kirim_endpoint *ep,
+                               const struct kirim_datagram *datagram)
+{
+    return ki_may_answer(ep, datagram);
+}
 
 /* Gives the reply at `e` the source that `d` was sent to. False: no memory. */
 static bool name_source(struct kirim_endpoint *ep, struct ki_entry *e,

@@ -25,6 +25,11 @@ static void classify(struct kirim_sessions *set, const struct kirim_datagram *d,
                      struct sorted_key *out)
 {
     struct kirim_class answer = { KIRIM_CLASS_ADMIT, 0, NULL };
+    if (!ki_may_answer(set->ep, d)) {
+        set->stats.rx_forged++;
+        out->verdict = KIRIM_CLASS_DROP;
+        return;
+    }
     if (set->classify != NULL) {
         answer.verdict = KIRIM_CLASS_DROP;
         set->classify(d, &answer, set->user);

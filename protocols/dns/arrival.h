@@ -7,12 +7,6 @@
 
 #include <kirim/kirim.h>
 
-/* Nobody who can be answered sends from there (RFC 8085 section 5.1). */
-static inline bool ki_dns_is_forged(const struct kirim_datagram *d)
-{
-    return kirim_addr_port(&d->peer) == 0 || kirim_addr_is_multicast(&d->peer);
-}
-
 /* The address that was asked, if `names_source` and it can be answered from; else `out` stays. */
 static inline bool ki_dns_source(bool names_source, const struct kirim_datagram *d,
                                  struct kirim_addr *out)

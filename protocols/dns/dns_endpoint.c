@@ -48,7 +48,7 @@ static void on_requests(struct kirim_endpoint *ep, const struct kirim_batch *bat
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {
             service->stats.too_long++;
-        } else if (ki_dns_is_forged(d)) {
+        } else if (!kirim_endpoint_may_answer(ep, d)) {
             service->stats.forged++;
         } else {
             answer_datagram(service, d);

@@ -21,7 +21,7 @@ enum { KIRIM_DNS_REQUEST_BYTES_MAX = 4096 };
 /** What a service counted beside its server; the numbers only grow. */
 struct kirim_dns_service_stats {
     uint64_t too_long;   /**< Requests over KIRIM_DNS_REQUEST_BYTES_MAX. */
-    uint64_t forged;     /**< Requests from where nobody can be: port 0, a multicast address. */
+    uint64_t forged;     /**< Requests from where nobody can be (kirim_endpoint_may_answer()). */
     uint64_t unanswered; /**< Answers that found the send queue full, or no memory. */
 };
 

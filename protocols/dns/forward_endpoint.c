@@ -188,12 +188,11 @@ static void on_requests(struct kirim_endpoint *ep, const struct kirim_batch *bat
     struct kirim_dns_forward_port *const port = user;
     struct kirim_dns_forward_stats *const stats = &port->forward->stats;
     const uint64_t now_ns = kirim_loop_now(port->forward->loop);
-    (void)ep;
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
         if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {
             stats->too_long++;
-        } else if (ki_dns_is_forged(d)) {
+        } else if (!kirim_endpoint_may_answer(ep, d)) {
             stats->forged++;
         } else {
             answer_datagram(port, d, now_ns);

@@ -35,7 +35,7 @@ struct kirim_dns_forward_options {
 /** What was counted beside the forwarder; the numbers only grow. */
 struct kirim_dns_forward_stats {
     uint64_t too_long;   /**< Requests over KIRIM_DNS_REQUEST_BYTES_MAX. */
-    uint64_t forged;     /**< Requests from where nobody can be. */
+    uint64_t forged;     /**< Requests from where nobody can be (kirim_endpoint_may_answer()). */
     uint64_t unanswered; /**< Answers that found the send queue full, or the port gone. */
     uint64_t asked;      /**< Datagrams sent to servers. */
     uint64_t answered;   /**< Questions that servers have answered. */

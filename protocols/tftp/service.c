@@ -182,23 +182,11 @@ static void refuse(struct kirim_tftp_service *service, const struct kirim_datagr
     (void)kirim_endpoint_send(service->endpoint, &msg, 0, NULL, NULL);
 }
 
-/* Whether it says that it comes from where it has come to. */
-static bool is_own(const struct kirim_tftp_service *service, const struct kirim_datagram *d)
-{
-    const struct kirim_addr local = kirim_endpoint_local(service->endpoint);
-    struct kirim_addr at = d->arrival != NULL ? d->arrival->local : local;
-    kirim_addr_set_port(&at, kirim_addr_port(&local));
-    return kirim_addr_equal(&d->peer, &at) || kirim_addr_equal(&d->peer, &local);
-}
-
 /* Nobody who can be answered sends from there, and nobody asks everybody (RFC 1123, 4.2.3.4). */
 static bool is_forged(const struct kirim_tftp_service *service, const struct kirim_datagram *d)
 {
-    static const uint8_t ones[] = { 255, 255, 255, 255 };
-    const struct kirim_addr all = kirim_addr_ipv4(ones, kirim_addr_port(&d->peer));
-    return kirim_addr_port(&d->peer) == 0 || kirim_addr_is_multicast(&d->peer) ||
-           kirim_addr_is_wildcard(&d->peer) || kirim_addr_equal(&d->peer, &all) ||
-           is_own(service, d) || (d->flags & KIRIM_RX_BROADCAST) != 0 ||
+    return !kirim_endpoint_may_answer(service->endpoint, d) ||
+           (d->flags & KIRIM_RX_BROADCAST) != 0 ||
            (d->arrival != NULL && kirim_addr_is_multicast(&d->arrival->local));
 }
 

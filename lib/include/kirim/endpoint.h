@@ -317,6 +317,22 @@ KIRIM_API kirim_err kirim_endpoint_reply(struct kirim_endpoint *ep,
                                          size_t *accepted_count);
 
 /**
+ * @brief Whether there can be somebody who has sent a datagram: a server answers no other.
+ *
+ * There is nobody at port 0 (but of a raw socket), the wildcard, a multicast address or
+ * 255.255.255.255; and what comes from the endpoint's own address and port is forged, since an
+ * answer would come back to the endpoint, for ever. On a wildcard the own address is the one that
+ * the datagram was sent to, if the system has told. Sets of sessions ask this by themselves.
+ *
+ * @param ep        The endpoint that received.
+ * @param datagram  Of the batch that the running `received` was lent, or a copy.
+ * @return Whether.
+ * @note Loop thread.
+ */
+KIRIM_API bool kirim_endpoint_may_answer(const struct kirim_endpoint *ep,
+                                         const struct kirim_datagram *datagram);
+
+/**
  * @brief Lends room in the send buffer, to write a datagram in place; kirim_endpoint_commit() sends
  * it.
  *

@@ -45,7 +45,8 @@ struct kirim_class {
 
 /**
  * @brief A classifier: a pure function of a datagram. Its answer may depend on nothing else, and it
- * may call nothing of kirim but kirim_addr_...
+ * may call nothing of kirim but kirim_addr_... It is not asked of what nobody can have sent
+ * (kirim_endpoint_may_answer()).
  *
  * @param datagram  The arrival.
  * @param out       Where to answer.
@@ -274,8 +275,9 @@ struct kirim_sessions_stats {
     uint64_t closed;            /**< Sessions that have ended, for whatever reason; */
     uint64_t idle;              /**< of those, for silence, */
     uint64_t evicted;           /**< and to make room. */
-    uint64_t rx_dropped;        /**< Datagrams the classifier dropped, or nobody wanted, their
-                                     session having ended in the same batch, say. */
+    uint64_t rx_dropped;        /**< Datagrams the classifier dropped or was not asked of, or
+                                     nobody wanted, their session having ended in the same batch,
+                                     say. */
     uint64_t rx_stateless;      /**< Datagrams for `stateless`. */
     uint64_t refused;           /**< Datagrams that `admit` refused. */
     uint64_t refused_full;      /**< Datagrams that found no room: of the set, */
@@ -289,13 +291,15 @@ struct kirim_sessions_stats {
     uint64_t refused_token;     /**< Datagrams that were answered with a token, */
     uint64_t refused_short;     /**< that were too short for that, or found the queue full, */
     uint64_t refused_rate;      /**< and of prefixes that ask too often. */
+    uint64_t rx_forged;         /**< Of `rx_dropped`: those that nobody can have sent
+                                     (kirim_endpoint_may_answer()). */
 };
 
 /** Initialises the structure for kirim_sessions_read_stats(). */
 #define KIRIM_SESSIONS_STATS_INIT                                                                \
     {                                                                                            \
         (uint32_t)sizeof(struct kirim_sessions_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0                                                                  \
+            0, 0, 0, 0, 0, 0, 0, 0                                                               \
     }
 
 /** Counters of one session. */

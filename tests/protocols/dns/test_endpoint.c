@@ -279,6 +279,26 @@ START_TEST(long_and_short_requests_are_counted)
 }
 END_TEST
 
+START_TEST(service_does_not_answer_itself)
+{
+    static const uint8_t zeros[12] = { 0 };
+    struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct place p;
+    if (!open_place(&p, _i, loopback, &options)) {
+        return;
+    }
+    const struct kirim_addr own = service_addr(&p);
+    ck_assert_int_eq(kirim_endpoint_send_to(p.service.endpoint, zeros, sizeof zeros, &own),
+                     KIRIM_OK);
+    start_lookup(&p, own, 10 * SECOND);
+    run_place(&p);
+    ck_assert_uint_eq(p.service.stats.forged, 1);
+    ck_assert_uint_eq(p.server.stats.rcode[KIRIM_DNS_FORMERR], 0);
+    ck_assert_uint_eq(p.answered, 1);
+    close_place(&p);
+}
+END_TEST
+
 START_TEST(answers_that_find_the_queue_full_are_counted)
 {
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
@@ -335,6 +355,7 @@ int main(void)
         { cancelled_lookup_ends_once, PLACE_COUNT },
         { closing_the_loop_ends_lookups, PLACE_COUNT },
         { long_and_short_requests_are_counted, PLACE_COUNT },
+        { service_does_not_answer_itself, PLACE_COUNT },
         { answers_that_find_the_queue_full_are_counted, PLACE_COUNT },
         { misuse_is_refused, PLACE_COUNT },
         { NULL, 0 },
