@@ -29,7 +29,11 @@ static kirim_err on_admit(struct kirim_sessions *set, const struct kirim_datagra
     if (service->options.admit != NULL) {
         return service->options.admit(set, datagram, out, service->options.admit_user);
     }
-    /* What is not even a message of this version gets no session. */
+    /* What is not even a message of this version gets no session, nor what is not there whole. */
+    if ((datagram->flags & KIRIM_RX_TRUNCATED) != 0) {
+        service->node->stats.malformed++;
+        return KIRIM_EINVAL;
+    }
     if (datagram->bytes < KIRIM_COAP_HEADER_BYTES || datagram->data[0] >> 6 != 1) {
         service->node->stats.no_coap++;
         return KIRIM_EINVAL;

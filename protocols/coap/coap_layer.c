@@ -147,6 +147,11 @@ static void on_received(struct kirim_layer *layer, const struct kirim_batch *bat
             peer->node->stats.ignored++; /* somebody else's, or from another place */
             continue;
         }
+        if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {
+            peer->node->stats.received++;
+            peer->node->stats.malformed++;
+            continue;
+        }
         kirim_coap_peer_input(peer, &arrival, now_of(link));
     }
 }

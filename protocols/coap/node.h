@@ -82,7 +82,7 @@ struct kirim_coap_node_options {
 struct kirim_coap_stats {
     uint64_t received;        /**< Datagrams. */
     uint64_t no_coap;         /**< Of those, none of CoAP's. */
-    uint64_t malformed;       /**< Of those, with format errors. */
+    uint64_t malformed;       /**< Of those, with format errors, or cut on arrival. */
     uint64_t ignored;         /**< Of those, for nobody: late, or out of place. */
     uint64_t requests;        /**< Requests that were carried out or refused, each once. */
     uint64_t repeated;        /**< Requests that came again. */
