@@ -290,10 +290,13 @@ static void received(struct kirim_layer *layer, const struct kirim_batch *batch)
     const uint64_t now_ns = kirim_loop_now(kirim_layer_loop(layer));
     for (size_t i = 0; i < batch->count; i++) {
         const struct kirim_datagram *const d = kirim_batch_at(batch, i);
+        if ((d->flags & KIRIM_RX_TRUNCATED) != 0) {
+            continue; /* as if it were lost: its peer sends shorter ones, or it has no path */
+        }
         if (s->channel == NULL && s->config.gate != NULL && !s->is_draining) {
             visit(s, d);
         }
-        if (s->channel != NULL && (d->flags & KIRIM_RX_TRUNCATED) == 0) {
+        if (s->channel != NULL) {
             const struct kirim_channel_arrival a = { d->data, d->bytes, &d->peer, d->ecn };
             kirim_channel_input(s->channel, &a, now_ns);
             follow(s);

@@ -103,6 +103,59 @@ struct pair {
     struct kirim_channel_listener listener;
 };
 
+static struct kirim_channel *server_channel;
+static uint64_t got_messages, got_bytes;
+
+static void on_message(struct kirim_channel *ch, const struct kirim_channel_message *m, void *user)
+{
+    (void)ch;
+    (void)user;
+    got_messages++;
+    got_bytes += m->bytes;
+}
+
+static void on_accepted(struct kirim_channel_listener *l, struct kirim_channel *channel, void *user)
+{
+    (void)l;
+    (void)user;
+    server_channel = channel;
+}
+
+static const struct kirim_channel_handler listening = { .size = sizeof listening,
+                                                        .received = on_message,
+                                                        .closed = on_closed };
+
+/* A client and a server whose endpoints take datagrams of so many bytes; 0: as many as there are.
+ */
+static struct pair *open_narrow_pair(uint32_t server_bytes, uint32_t client_bytes)
+{
+    static struct pair pair;
+    struct pair *const p = &pair;
+    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
+    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
+    struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
+    struct kirim_channel_open_options oo = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
+    struct kirim_channel *channel = NULL;
+    memset(p, 0, sizeof *p);
+    server_channel = NULL;
+    got_messages = got_bytes = closed = 0;
+    ck_assert_int_eq(kirim_sim_open(&so, &p->sim), KIRIM_OK);
+    p->server = open_loop(p->sim, "server", "10.0.0.1", &p->memory[0]);
+    p->client = open_loop(p->sim, "client", "10.0.0.2", &p->memory[1]);
+    ep.local = addr_of("0.0.0.0:7");
+    ep.datagram_bytes_max = server_bytes;
+    lo.endpoint = oo.endpoint = &ep;
+    lo.accepted = on_accepted;
+    lo.channel.handler = oo.channel.handler = &listening;
+    ck_assert_int_eq(kirim_channel_listen(&p->listener, p->server, &lo), KIRIM_OK);
+    ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
+    ep.peer = addr_of("10.0.0.1:7");
+    ep.datagram_bytes_max = client_bytes;
+    ck_assert_int_eq(kirim_channel_open(p->client, &oo, &channel), KIRIM_OK);
+    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 2 * SECOND), KIRIM_OK);
+    return p;
+}
+
 /* A client whose BEGIN finds no memory at the server from some call on, for half a second. */
 static struct pair *open_poor_pair(size_t call)
 {
@@ -280,6 +333,41 @@ START_TEST(listener_has_room_for_its_longest_message)
 }
 END_TEST
 
+/* A HELLO fills its datagram: cut, it is nobody's. */
+START_TEST(hello_that_was_cut_is_not_answered)
+{
+    struct kirim_sessions_stats stats = KIRIM_SESSIONS_STATS_INIT;
+    struct pair *const p = open_narrow_pair(600, 0);
+    ck_assert_int_eq(kirim_sessions_read_stats(p->listener.sessions, &stats), KIRIM_OK);
+    ck_assert_uint_ge(stats.rx_dropped, 2);
+    ck_assert_uint_eq(stats.rx_stateless + stats.opened, 0);
+    ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK);
+    close_pair(p);
+}
+END_TEST
+
+/* A packet that was cut is lost, and no breach of the format: the channel goes on. */
+START_TEST(packet_that_was_cut_is_lost)
+{
+    static const uint8_t data[1000] = { 0 };
+    struct pair *const p = open_narrow_pair(0, 600);
+    ck_assert_ptr_nonnull(server_channel);
+    for (size_t bytes = 100; bytes <= 1000;
+         bytes += 900) { /* one that fits, and one that does not */
+        ck_assert_int_eq(
+            kirim_channel_send(server_channel, 0, KIRIM_CHANNEL_UNORDERED, data, bytes), KIRIM_OK);
+        ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + SECOND), KIRIM_OK);
+        ck_assert_uint_eq(closed, 0);
+        ck_assert_uint_eq(got_messages, 1);
+        ck_assert_uint_eq(got_bytes, 100);
+    }
+    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 5 * SECOND), KIRIM_OK);
+    ck_assert_uint_eq(closed, 0);
+    ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK);
+    close_pair(p);
+}
+END_TEST
+
 int main(void)
 {
     const struct kit_claim claims[] = {
@@ -288,6 +376,8 @@ int main(void)
         { begin_that_found_no_room_may_come_again, 12 },
         { begin_that_was_recorded_begins_no_second_channel, 0 },
         { listener_has_room_for_its_longest_message, 0 },
+        { hello_that_was_cut_is_not_answered, 0 },
+        { packet_that_was_cut_is_lost, 0 },
         { NULL, 0 },
     };
     return kit_main("protocols/channel carrier", claims);
