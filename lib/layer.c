@@ -185,6 +185,11 @@ kirim_err kirim_layer_send_behind(struct kirim_layer *layer, const void *header,
 /* ---- questions ----------------------------------------------------------------------------------
  */
 
+const struct kirim_layer_type *kirim_layer_kind(const struct kirim_layer *layer)
+{
+    return layer->kind;
+}
+
 void *kirim_layer_state(struct kirim_layer *layer)
 {
     return layer->state;

@@ -14,7 +14,8 @@ enum { KI_STACK_OPEN, KI_STACK_CLOSING };
 
 struct kirim_layer {
     struct kirim_stack *stack;
-    struct kirim_layer_type type; /* as far as its size goes */
+    struct kirim_layer_type type;        /* as far as its size goes */
+    const struct kirim_layer_type *kind; /* whose copy that is */
     void *state;
     uint64_t below_bytes; /* what the layers below add */
     uint64_t has_begun;   /* `open` has succeeded: `closed` is owed */

@@ -71,6 +71,7 @@ static void lay_out(struct kirim_stack *stack, const struct kirim_stack_plan *pl
         struct kirim_layer *layer = &stack->layers[i];
         layer->stack = stack;
         layer->type = types[i];
+        layer->kind = plan->layers[i].type;
         layer->state = state;
         layer->stats.size = sizeof layer->stats;
         layer->below_bytes = stack->overhead_bytes;

@@ -319,7 +319,7 @@ const char *kirim_dtls_alpn(struct kirim_layer *layer, size_t *bytes);
  * @retval KIRIM_OK        Written.
  * @retval KIRIM_ENOENT    The peer has shown none.
  * @retval KIRIM_EMSGSIZE  Too little room.
- * @retval KIRIM_ENOTCONN  Not established.
+ * @retval KIRIM_ENOTCONN  Not established, or not a layer of this type.
  */
 kirim_err kirim_dtls_peer_certificate(struct kirim_layer *layer, uint8_t *out, size_t room_bytes,
                                       size_t *bytes);
@@ -333,7 +333,7 @@ kirim_err kirim_dtls_peer_certificate(struct kirim_layer *layer, uint8_t *out, s
  * @param out      Gets the bytes: both sides the same.
  * @param bytes    How many.
  * @retval KIRIM_OK        Written.
- * @retval KIRIM_EINVAL    NULL, or OpenSSL refused.
+ * @retval KIRIM_EINVAL    NULL, not a layer of this type, or OpenSSL refused.
  * @retval KIRIM_ENOTCONN  Not established.
  */
 kirim_err kirim_dtls_export(struct kirim_layer *layer, const char *label,
@@ -349,7 +349,7 @@ kirim_err kirim_dtls_export(struct kirim_layer *layer, const char *label,
  * @retval KIRIM_OK        Written.
  * @retval KIRIM_ENOENT    It cannot be resumed: the server gave no ticket.
  * @retval KIRIM_EMSGSIZE  Too little room.
- * @retval KIRIM_ENOTCONN  Not established.
+ * @retval KIRIM_ENOTCONN  Not established, or not a layer of this type.
  */
 kirim_err kirim_dtls_session(struct kirim_layer *layer, uint8_t *out, size_t room_bytes,
                              size_t *bytes);

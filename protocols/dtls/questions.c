@@ -16,9 +16,11 @@
 
 enum { SESSION_VERSION = 1, SESSION_HEADER_BYTES = 3 };
 
+/* NULL: it is not of this type, or no layer. */
 static struct ki_dtls_layer *state_of(struct kirim_layer *layer)
 {
-    return layer != NULL ? kirim_layer_state(layer) : NULL;
+    const bool is_ours = layer != NULL && kirim_layer_kind(layer) == kirim_dtls_layer_type();
+    return is_ours ? kirim_layer_state(layer) : NULL;
 }
 
 static struct ki_dtls_conn *live_of(struct kirim_layer *layer)
@@ -52,7 +54,7 @@ static void tell_agreed(const SSL *ssl, struct kirim_dtls_info *out)
 kirim_err kirim_dtls_read_info(struct kirim_layer *layer, struct kirim_dtls_info *out)
 {
     const struct ki_dtls_conn *const c = live_of(layer);
-    if (layer == NULL || out == NULL || out->size != sizeof *out) {
+    if (state_of(layer) == NULL || out == NULL || out->size != sizeof *out) {
         return KIRIM_EINVAL;
     }
     *out = (struct kirim_dtls_info)KIRIM_DTLS_INFO_INIT;
@@ -108,7 +110,7 @@ kirim_err kirim_dtls_export(struct kirim_layer *layer, const char *label,
                             const struct kirim_buf *context, uint8_t *out, size_t bytes)
 {
     SSL *const ssl = established(layer);
-    if (layer == NULL || label == NULL || out == NULL) {
+    if (state_of(layer) == NULL || label == NULL || out == NULL) {
         return KIRIM_EINVAL;
     }
     if (ssl == NULL) {

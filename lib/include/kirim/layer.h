@@ -202,6 +202,10 @@ KIRIM_API kirim_err kirim_stack_close(struct kirim_stack *stack, kirim_err why);
 /** @brief A layer's own bytes, aligned for anything. Loop thread. */
 KIRIM_API void *kirim_layer_state(struct kirim_layer *layer);
 
+/** @brief The type of a layer, as its plan named it: whoever is handed a layer of somebody else's
+ * asks this before kirim_layer_state(). Loop thread. */
+KIRIM_API const struct kirim_layer_type *kirim_layer_kind(const struct kirim_layer *layer);
+
 /** @brief The stack of a layer. Loop thread. */
 KIRIM_API struct kirim_stack *kirim_layer_stack(struct kirim_layer *layer);
 
