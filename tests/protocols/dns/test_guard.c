@@ -337,6 +337,24 @@ START_TEST(identical_answers_are_limited)
 }
 END_TEST
 
+/* Of IPv6 the prefix is a /56: what one customer has. */
+START_TEST(prefix_of_ipv6_is_limited_as_one)
+{
+    static const char *const names[2] = { "a.example.", "a.example." };
+    struct place *const p = open_place(KIRIM_DNS_COOKIES_OFF);
+    limit_place(p);
+    p->peer = kit_addr("[2001:db8:0:1200::1]:1000");
+    ck_assert_uint_eq(ask_often(p, names, PER_SECOND, NULL, 0).full, PER_SECOND);
+    p->peer = kit_addr("[2001:db8:0:12ff:ffff::1]:1001");
+    ck_assert_uint_eq(ask_often(p, names, 20, NULL, 0).full, 0);
+    p->peer = kit_addr("[2001:db8:0:1300::1]:1000");
+    ck_assert_uint_eq(ask_often(p, names, PER_SECOND, NULL, 0).full, PER_SECOND);
+    p->peer = kit_addr("[2001:db8:0:11ff::1]:1000");
+    ck_assert_uint_eq(ask_often(p, names, PER_SECOND, NULL, 0).full, PER_SECOND);
+    close_place(p);
+}
+END_TEST
+
 /* Whatever type is asked for where there is nothing, or an alias: the answer is the same. */
 START_TEST(other_type_is_no_way_around)
 {
@@ -406,6 +424,7 @@ int main(void)
         { cookie_alone_can_be_asked_for, 0 },
         { malformed_requests_are_told_so_in_every_mode, 0 },
         { identical_answers_are_limited, COUNT_OF(limit_cases) },
+        { prefix_of_ipv6_is_limited_as_one, 0 },
         { other_type_is_no_way_around, 2 },
         { good_cookie_is_not_limited, 0 },
         { noise_is_limited_too, 0 },
