@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Any bytes as what happens to the tables that a peer can touch: answers with any id to a
- * transaction table, requests with any id to a duplicate cache, numbers to a replay window. What
- * the tables say agrees with lists that are searched from end to end.
+ * transaction table, requests with any id to a duplicate cache, numbers to a replay window; and any
+ * first bytes to a table of protocols. What the tables say agrees with lists that are searched from
+ * end to end.
  */
 #include <string.h>
 
 #include "fuzz.h"
 
 #include <kirim/duplicate.h>
+#include <kirim/mux.h>
 #include <kirim/replay.h>
 #include <kirim/transaction.h>
 
@@ -145,10 +147,37 @@ static void accept(struct tables *t, uint8_t high, uint8_t low)
     }
 }
 
+/* Ranges of first bytes, three bytes each, given out one after the other; then whose each is. */
+static void sort_by_mux(const uint8_t *data, size_t bytes)
+{
+    struct kirim_mux mux = { { 0 } };
+    uint8_t wanted[256] = { 0 };
+    for (size_t i = 0; i + 2 < bytes; i += 3) {
+        const uint8_t first = data[i], last = data[i + 1], protocol = data[i + 2];
+        kirim_err err = first > last || protocol == KIRIM_MUX_NONE ? KIRIM_EINVAL : KIRIM_OK;
+        for (unsigned byte = first; err != KIRIM_EINVAL && byte <= last; byte++) {
+            const bool is_taken = wanted[byte] != KIRIM_MUX_NONE && wanted[byte] != protocol;
+            err = is_taken ? KIRIM_EEXIST : err;
+        }
+        FUZZ_CLAIM(kirim_mux_add(&mux, first, last, protocol) == err);
+        for (unsigned byte = first; err == KIRIM_OK && byte <= last; byte++) {
+            wanted[byte] = protocol;
+        }
+    }
+    FUZZ_CLAIM(memcmp(mux.protocol, wanted, sizeof wanted) == 0);
+    for (size_t i = 0; i < bytes; i++) {
+        const uint8_t own = wanted[data[i]];
+        const bool is_rtcp = own == KIRIM_MUX_RTP && i + 1 < bytes && data[i + 1] >> 5 == 6;
+        FUZZ_CLAIM(kirim_mux_find(&mux, data + i, bytes - i) == (is_rtcp ? KIRIM_MUX_RTCP : own));
+    }
+    FUZZ_CLAIM(kirim_mux_find(&mux, data, 0) == KIRIM_MUX_NONE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static struct tables t;
     open_tables(&t);
+    sort_by_mux(data, bytes);
     for (size_t i = 0; i + 2 < bytes && t.history_count < HISTORY_MAX; i += 3) {
         switch (data[i] % 6) {
         case 0:

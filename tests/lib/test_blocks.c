@@ -3,10 +3,11 @@
  * Claims about the building blocks together, on a simulated network: a client that asks and a
  * server that counts, over links that lose, duplicate, delay and reorder. Each question is carried
  * out once at the most, and ends in its time; a server keeps nothing of who has not proven its
- * address; a flood of forged sources gets no more out than it puts in.
+ * address; a flood of forged sources gets no more out than it puts in. On the same port a second
+ * protocol, told apart by the first byte, brings numbered readings, of which none counts twice.
  *
- * The protocol: a type, an id of 2 bytes, a question of 1 byte, then a token or padding. How
- * seeds are chosen: support/storm.h.
+ * The protocol: a type, an id of 2 bytes, a question of 1 byte, then a token or padding. The other
+ * one: READING, and a number of 2 bytes. How seeds are chosen: support/storm.h.
  */
 #include <kirim/kirim.h>
 
@@ -21,6 +22,11 @@ enum {
     ASK = 1,
     RETRY = 2,
     ANSWER = 3,
+    READING = 0x80,
+    QUESTIONS = KIRIM_MUX_OWN, /* the two protocols */
+    READINGS = KIRIM_MUX_OWN + 1,
+    READING_BYTES = 3,
+    READING_COUNT = 200,
     HEADER_BYTES = 4,
     TOKEN_BYTES = KIRIM_TOKEN_OVERHEAD_BYTES,
     MESSAGE_BYTES = HEADER_BYTES + TOKEN_BYTES,
@@ -52,6 +58,14 @@ struct world {
     uint8_t answers[SLOT_COUNT * HEADER_BYTES];
     bool forgets; /* a fault planted: the duplicate cache is not asked */
     unsigned carried_out[QUESTION_COUNT];
+    struct kirim_mux mux;
+    struct kirim_replay replay;
+    uint64_t replay_words[KIRIM_REPLAY_WORDS(128)];
+    bool believes; /* a fault planted: the replay window is not asked */
+    unsigned counted[READING_COUNT];
+    size_t verdicts[KIRIM_REPLAY_TOO_OLD + 1], strays;
+    struct kirim_timer reading_timer;
+    unsigned readings;
     /* the client */
     struct kirim_path path;
     struct kirim_transactions transactions;
@@ -118,10 +132,33 @@ static void serve(struct world *w, const struct kirim_datagram *d)
     send_to(w->server, &d->peer, reply, sizeof reply);
 }
 
-static void on_question(struct kit_end *end, const struct kirim_batch *batch)
+static void count_reading(struct world *w, const struct kirim_datagram *d)
 {
+    ck_assert_uint_eq(d->bytes, READING_BYTES);
+    const unsigned number = (unsigned)d->data[1] << 8 | d->data[2];
+    const int verdict = kirim_replay_judge(&w->replay, number);
+    ck_assert_int_eq(kirim_replay_accept(&w->replay, number), verdict);
+    ck_assert_uint_lt(number, READING_COUNT);
+    w->verdicts[verdict]++;
+    w->counted[number] += w->believes || verdict == KIRIM_REPLAY_NEW ? 1 : 0;
+}
+
+static void on_arrival(struct kit_end *end, const struct kirim_batch *batch)
+{
+    struct world *const w = end->ctx;
     for (size_t i = 0; i < batch->count; i++) {
-        serve(end->ctx, kirim_batch_at(batch, i));
+        const struct kirim_datagram *const d = kirim_batch_at(batch, i);
+        switch (kirim_mux_find(&w->mux, d->data, d->bytes)) {
+        case QUESTIONS:
+            serve(w, d);
+            break;
+        case READINGS:
+            count_reading(w, d);
+            break;
+        default:
+            w->strays++;
+            break;
+        }
     }
 }
 
@@ -236,7 +273,11 @@ static void open_server(struct world *w)
     ck_assert_int_eq(kirim_token_keys_init(&w->keys, key, 600), KIRIM_OK);
     ck_assert_int_eq(kirim_limiter_init(&w->limiter, &limiter), KIRIM_OK);
     ck_assert_int_eq(kirim_duplicates_init(&w->duplicates, &duplicates), KIRIM_OK);
-    w->server->on_received = on_question;
+    ck_assert_int_eq(kirim_mux_add(&w->mux, ASK, ASK, QUESTIONS), KIRIM_OK);
+    ck_assert_int_eq(kirim_mux_add(&w->mux, READING, READING, READINGS), KIRIM_OK);
+    ck_assert_int_eq(kirim_replay_init(&w->replay, w->replay_words, KIRIM_REPLAY_WORDS(128)),
+                     KIRIM_OK);
+    w->server->on_received = on_arrival;
     w->server->ctx = w;
 }
 
@@ -344,6 +385,57 @@ START_TEST(fault_planted_in_the_server_is_found)
 }
 END_TEST
 
+/* A reading each millisecond, and now and then something of nobody's. */
+static void send_reading(struct kirim_timer *timer)
+{
+    struct world *const w = timer->user;
+    const struct kirim_addr server = kit_addr(SERVER);
+    const uint8_t reading[READING_BYTES] = { READING, (uint8_t)(w->readings >> 8),
+                                             (uint8_t)w->readings };
+    send_to(w->client, &server, reading, sizeof reading);
+    if (w->readings % 8 == 0) {
+        send_to(w->client, &server, reading + 1, 1); /* the first bytes are 0 */
+    }
+    if (++w->readings < READING_COUNT) {
+        ck_assert_int_eq(kirim_timer_arm_after(w->client->loop, timer, MS), KIRIM_OK);
+    }
+}
+
+/* Questions and readings to the same port. Returns how many readings counted more than once. */
+static size_t run_both(struct world *w, uint64_t seed, bool believes)
+{
+    size_t repeated = 0;
+    open_world(w, seed);
+    w->believes = believes;
+    w->reading_timer = (struct kirim_timer)KIRIM_TIMER_INIT(send_reading, w);
+    ck_assert_int_eq(kirim_timer_arm_after(w->client->loop, &w->reading_timer, MS), KIRIM_OK);
+    begin_questions(w);
+    kit_run(&w->kit, QUESTION_COUNT / OUTSTANDING_MAX * schedule.total_ns);
+    kit_close(&w->kit);
+    for (size_t i = 0; i < READING_COUNT; i++) {
+        repeated += w->counted[i] > 1 ? 1 : 0;
+    }
+    return repeated;
+}
+
+START_TEST(two_protocols_share_a_port)
+{
+    static struct world w;
+    size_t counted = 0;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        ck_assert_uint_eq(run_both(&w, seed, false), 0);
+        ck_assert(!is_any_repeated(&w));
+        ck_assert_uint_eq(w.answered + w.given_up, QUESTION_COUNT);
+        ck_assert_uint_gt(w.verdicts[KIRIM_REPLAY_DUPLICATE], 0);
+        ck_assert_uint_gt(w.strays, 0);
+        counted += w.verdicts[KIRIM_REPLAY_NEW];
+        ck_assert_uint_gt(run_both(&w, seed, true), 0); /* a fault planted */
+    }
+    /* A fifth is lost; what is 128 behind, by 50 ms of disorder, is not there. */
+    ck_assert_uint_ge(counted, 10 * READING_COUNT * 7 / 10);
+}
+END_TEST
+
 START_TEST(timeout_follows_the_round_trip)
 {
     static struct world w;
@@ -389,6 +481,7 @@ int main(int argc, char **argv)
     const struct kit_claim claims[] = {
         { question_is_carried_out_once_and_ends_in_time, 0 },
         { fault_planted_in_the_server_is_found, 5 },
+        { two_protocols_share_a_port, 0 },
         { timeout_follows_the_round_trip, 0 },
         { flood_without_tokens_leaves_nothing_behind, 0 },
         { NULL, 0 },
