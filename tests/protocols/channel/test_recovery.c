@@ -68,6 +68,11 @@ START_TEST(packet_three_before_an_acknowledged_one_is_lost)
     kit_forge(&p->client, 1001, ack, sizeof ack);
     ck_assert_uint_eq(stats_of(&p->client).tx_lost, 1);
     ck_assert_uint_eq(stats_of(&p->client).congestion, 1);
+    ack[2] = (uint8_t)(first + 4);
+    kit_forge(&p->client, 1002, ack, sizeof ack);
+    ck_assert_uint_eq(stats_of(&p->client).tx_lost, 2);
+    ck_assert_uint_eq(stats_of(&p->client).congestion,
+                      1); /* it was sent before the window shrank */
     kit_pair_free(p);
 }
 END_TEST

@@ -196,6 +196,31 @@ START_TEST(records_are_told_from_other_bytes)
 }
 END_TEST
 
+/* Of a message of 10 bytes the last five or six, from its fifth on. */
+START_TEST(fragment_ends_within_its_message)
+{
+    for (unsigned count = 5; count <= 6; count++) {
+        struct text t = { .bytes = 0 };
+        struct ki_dtls_record record;
+        put(&t, 22, 1);
+        put(&t, 0xfefd, 2);
+        put(&t, 0, 2); /* the epoch, and the number */
+        put(&t, 0, 3);
+        put(&t, 0, 3);
+        put(&t, 12 + count, 2);
+        put(&t, 11, 1);
+        put(&t, 10, 3);
+        put(&t, 0, 2);
+        put(&t, 5, 3);
+        put(&t, count, 3);
+        t.bytes += count;
+        const uint8_t *data = t.data;
+        size_t bytes = t.bytes;
+        ck_assert_int_eq(ki_dtls_record_take(&data, &bytes, &record), count == 5);
+    }
+}
+END_TEST
+
 START_TEST(record_over_its_bound_is_none)
 {
     static uint8_t data[13 + 16384 + 2048 + 1] = { 23, 0xfe, 0xfd, 0, 1 };
@@ -290,6 +315,7 @@ int main(void)
     tcase_add_test(tcase, hello_cut_anywhere_is_none);
     tcase_add_loop_test(tcase, unsound_hello_is_none, 0, 18);
     tcase_add_loop_test(tcase, records_are_told_from_other_bytes, 0, 18);
+    tcase_add_test(tcase, fragment_ends_within_its_message);
     tcase_add_loop_test(tcase, record_over_its_bound_is_none, 0, 2);
     tcase_add_test(tcase, verify_request_is_as_the_protocol_says);
     tcase_add_test(tcase, cookie_is_bound_to_hello_peer_and_time);

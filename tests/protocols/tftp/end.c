@@ -33,6 +33,12 @@ void end_serve(struct end *e, uint16_t kind, struct kirim_tftp_options options)
     ck_assert_int_eq(accept_request(e, &request), KIRIM_OK);
 }
 
+void end_serve_text(struct end *e, uint16_t kind, struct kirim_tftp_options options)
+{
+    const struct kirim_tftp_request request = { kind, KIRIM_TFTP_NETASCII, "f", options };
+    ck_assert_int_eq(accept_request(e, &request), KIRIM_OK);
+}
+
 void end_ask(struct end *e, uint16_t kind, struct kirim_tftp_options options)
 {
     struct kirim_tftp_client_options o = KIRIM_TFTP_CLIENT_OPTIONS_INIT;

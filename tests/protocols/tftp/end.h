@@ -25,8 +25,9 @@ extern const struct kirim_tftp_options end_no_options, end_window4;
 /* An end that is neither yet, with an empty storage, at one second. */
 void end_init(struct end *e);
 
-/* A server that was asked, or a client that asks. */
+/* A server that was asked, also for netascii, or a client that asks. */
 void end_serve(struct end *e, uint16_t kind, struct kirim_tftp_options options);
+void end_serve_text(struct end *e, uint16_t kind, struct kirim_tftp_options options);
 void end_ask(struct end *e, uint16_t kind, struct kirim_tftp_options options);
 
 /* Takes the next message into `out`; false: there is none. */

@@ -103,6 +103,34 @@ START_TEST(window_leaves_at_once)
 }
 END_TEST
 
+/* What is converted has no place in the file that could be computed: it is found again. */
+START_TEST(text_that_is_sent_again_is_the_same)
+{
+    static struct end e;
+    static uint8_t lines[10 * 512], sent[5][516];
+    for (size_t i = 0; i < sizeof lines; i++) {
+        lines[i] = i % 7 == 6 ? '\n' : (uint8_t)('a' + i / 7 % 26);
+    }
+    end_init(&e);
+    (void)kit_put(&e.store, "f", lines, sizeof lines);
+    end_serve_text(&e, KIRIM_TFTP_RRQ, end_window4);
+    end_expect(&e, KIRIM_TFTP_OACK, 0);
+    end_ack(&e, 0);
+    for (unsigned block = 1; block <= 4; block++) {
+        end_expect(&e, KIRIM_TFTP_DATA, block);
+        ck_assert_uint_eq(e.out_bytes, sizeof sent[block]);
+        memcpy(sent[block], e.out, e.out_bytes);
+    }
+    end_ack(&e, 2); /* 3 is missing */
+    for (unsigned block = 3; block <= 4; block++) {
+        end_expect(&e, KIRIM_TFTP_DATA, block);
+        ck_assert_mem_eq(e.out, sent[block], sizeof sent[block]);
+    }
+    kirim_tftp_transfer_fail(&e.t, KIRIM_EABORTED, false);
+    kit_store_fini(&e.store);
+}
+END_TEST
+
 START_TEST(ack_of_what_was_sent_before_going_back_counts)
 {
     static struct end e;
@@ -286,6 +314,7 @@ int main(void)
         { empty_file_is_one_empty_block, 0 },
         { duplicate_ack_sends_nothing, 0 },
         { window_leaves_at_once, 0 },
+        { text_that_is_sent_again_is_the_same, 0 },
         { ack_of_what_was_sent_before_going_back_counts, 0 },
         { waits_double_until_it_gives_up, 0 },
         { forged_asker_is_sent_little, 0 },
