@@ -135,13 +135,13 @@ struct ssl_st *kirim_dtls_ssl(struct kirim_layer *layer)
 kirim_err kirim_dtls_session(struct kirim_layer *layer, uint8_t *out, size_t room_bytes,
                              size_t *bytes)
 {
+    const struct ki_dtls_layer *const s = state_of(layer);
     SSL *const ssl = established(layer);
-    if (ssl == NULL || state_of(layer)->is_server) {
+    if (s == NULL || ssl == NULL || s->is_server) {
         return KIRIM_ENOTCONN;
     }
     SSL_SESSION *const session = SSL_get0_session(ssl);
-    const char *const host = state_of(layer)->host;
-    const size_t host_bytes = strlen(host);
+    const size_t host_bytes = strlen(s->host);
     const int needed = session != NULL && SSL_SESSION_is_resumable(session) == 1
                            ? i2d_SSL_SESSION(session, NULL)
                            : 0;
@@ -156,7 +156,7 @@ kirim_err kirim_dtls_session(struct kirim_layer *layer, uint8_t *out, size_t roo
     out[1] = SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE;
     out[2] = (uint8_t)host_bytes;
     /* Its length stands in front. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
-    memcpy(out + SESSION_HEADER_BYTES, host, host_bytes);
+    memcpy(out + SESSION_HEADER_BYTES, s->host, host_bytes);
     unsigned char *to = out + SESSION_HEADER_BYTES + host_bytes;
     (void)i2d_SSL_SESSION(session, &to);
     return KIRIM_OK;

@@ -329,7 +329,7 @@ START_TEST(everybody_gets_one_right_answer_or_servfail)
     struct sum sum = { 0 };
     const uint64_t count = storm_run(run_storm, &sum);
     const uint64_t all = 2 * count * CLIENT_COUNT; /* each twice */
-    if (count >= STORM_SEEDS) { /* nearly all, over all */
+    if (count >= STORM_SEEDS) {                    /* nearly all, over all */
         ck_assert_uint_ge(sum.right, all * 90 / 100);
         ck_assert_uint_le(sum.timed_out, all * 3 / 100);
         ck_assert_uint_gt(sum.forged, all);
