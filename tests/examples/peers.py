@@ -45,8 +45,12 @@ def run_inside(case, file, setup, *arguments):
     """Runs the script `file` once more, in a network namespace of its own that `setup` made; the
     arguments are names of cases."""
     script = f'ip link set lo up && {setup} && exec "$@"'
-    words = ["unshare", "-rn", "sh", "-c", script, "sh"]
-    probe = run_words([*words, "true"])
+    # As root without a namespace of users, in which servers of others cannot change theirs.
+    for flags in ("-n", "-rn"):
+        words = ["unshare", flags, "sh", "-c", script, "sh"]
+        probe = run_words([*words, "true"])
+        if probe.returncode == 0:
+            break
     if probe.returncode != 0:
         case.skipTest(f"no such network namespace: {probe.stderr.strip()[:200]}")
     # One drop would take a whole train, and no loss is that of a datagram by itself.

@@ -18,6 +18,7 @@ from tftpkit import (DATA, ERROR, RRQ, WRQ, ack, block, kind_and_number, recv_be
 
 SIZES = (0, 1, 511, 512, 513, 1428, 100000)
 NOISE_COUNT = 4000
+SERVER_COUNTERS = ("accepted", "refused", "duplicates", "dropped", "limited", "forged")
 SWAP_COUNT = 500
 
 
@@ -107,6 +108,14 @@ class Together(Base):
                 self.assertEqual(tftpkit.read_file(self.path("got")), data)
                 done = self.get(server, "nothing", "--json", host="127.0.0.9")
                 self.check_refused(done, 1)
+
+    @unittest.skipUnless(6 in programs.families(), "no IPv6")
+    def test_wildcard_address_of_ipv6(self):
+        data = tftpkit.make_file(os.path.join(self.root, "f"), 5000)
+        with tftpkit.start_tftpd(self.root, listen="[::]:0") as server:
+            done = self.get(server, "f", host="::1")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(tftpkit.read_file(self.path("got")), data)
 
 
 class Names(Base):
@@ -286,8 +295,9 @@ class Server(Base):
         for reactor in programs.reactors():
             with self.subTest(reactor=reactor), \
                     tftpkit.start_tftpd(self.root, "--write", "--reactor", reactor,
-                                        "--stats", 0) as server, \
-                    programs.open_socket() as hostile, programs.open_socket() as client:
+                                        "--stats", 0, "--prefix-rate", 1000000) as server, \
+                    programs.open_socket() as hostile, programs.open_socket() as asker, \
+                    programs.open_socket() as client:
                 client.sendto(request(RRQ, "f"), ("127.0.0.1", server.port))
                 first, peer = client.recvfrom(600)
                 hostile.setblocking(False)
@@ -302,13 +312,17 @@ class Server(Base):
                     if number % 64 == 0:
                         self.drain(hostile)
                         client.sendto(head[:1] + b"\7" + noise.randbytes(8), peer)
+                        asker.sendto(request(RRQ, "nothing"), ("127.0.0.1", server.port))
+                        self.assertEqual(kind_and_number(asker.recv(600)), (ERROR, 1))
                 self.drain(hostile)
                 done = self.get(server, "f")  # all of it has been worked off
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(tftpkit.read_file(self.path("got")), data)
                 self.assertEqual(kind_and_number(first), (DATA, 1))
                 self.assertEqual(server.stop(), 0)
-                self.assertGreater(tftpkit.counters(server)["refused"], 0)
+                found = tftpkit.counters(server)
+                self.assertGreater(sum(found[name] for name in SERVER_COUNTERS),
+                                   NOISE_COUNT * 95 // 100, found)
                 self.assertEqual(tftpkit.names_in(self.root), ["f"])
 
     def drain(self, hostile):
