@@ -150,8 +150,16 @@ class BothEnds(Base):
 
     def test_asked_at_another_address(self):
         host = "127.0.0.1" if programs.IS_WINE else "127.0.0.9"
-        with coapkit.start_coapd(listen="0.0.0.0:0") as server:
-            self.assertEqual(self.ask("get", server, "large", host=host).stdout,
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    coapkit.start_coapd("--reactor", reactor, listen="0.0.0.0:0") as server:
+                self.assertEqual(self.ask("get", server, "large", host=host).stdout,
+                                 coapkit.large(50000))
+
+    @unittest.skipUnless(6 in programs.families(), "no IPv6")
+    def test_wildcard_address_of_ipv6(self):
+        with coapkit.start_coapd(listen="[::]:0") as server:
+            self.assertEqual(self.ask("get", server, "large", host="::1").stdout,
                              coapkit.large(50000))
 
     def test_closed_port_is_known_at_once(self):
