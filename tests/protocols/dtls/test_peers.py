@@ -15,6 +15,8 @@ from peers import find, need, run_words
 import programs
 
 LOST_PERCENT = 7
+LOST_TRIES = 20
+LINE_SECONDS = 0.5  # a line that is not back by then is typed again
 NAMED_HOST = programs.OWN_HOST
 SHORT_PATH = "500"
 
@@ -186,10 +188,49 @@ class Lossy(Base):
             print(dtlskit.counters(server))
 
     def check(self, words, stream, says):
-        """A line may be lost: it is the handshake that has to get there."""
+        """The handshake has to get there; a line may be lost, but not each of many."""
         with programs.Program(find(words[0]), *words[1:], stdin=subprocess.PIPE) as client:
             client.wait_for(stream, says, programs.RUN_SECONDS_MAX)
+            self.repeat(client, client, "^again and again")
             client.process.stdin.close()
+
+    def repeat(self, typing, hearing, says):
+        """Types a line into the one program until the other prints it."""
+        for left in reversed(range(LOST_TRIES)):
+            typing.process.stdin.write(b"again and again\n")
+            typing.process.stdin.flush()
+            try:
+                hearing.wait_for("out", says, LINE_SECONDS if left else programs.RUN_SECONDS_MAX)
+                return
+            except AssertionError:
+                if left == 0:
+                    raise
+
+    def test_openssl_serves(self):
+        port = programs.closed_port()
+        with programs.Program(dtlskit.OPENSSL, "s_server", "-dtls1_2", "-timeout", "-accept",
+                              f"127.0.0.1:{port}", "-cert", self.file("server.pem"), "-key",
+                              self.file("server.key"), "-mtu", SHORT_PATH,
+                              stdin=subprocess.PIPE) as server:
+            server.wait_for("out", "ACCEPT")
+            with programs.Program("dtls_echo", "--connect", f"127.0.0.1:{port}", "--ca",
+                                  self.file("ca.pem"), "--host", "localhost", "--text", "hello\n",
+                                  "--timeout-ms", 60000, "--mtu", SHORT_PATH) as client:
+                server.wait_for("out", "^CIPHER is", programs.RUN_SECONDS_MAX)
+                self.repeat(server, client, "again and again")
+                self.assertEqual(client.stop(), 0, client.texts)
+
+    @need("gnutls-serv", "gnutls-bin")
+    def test_gnutls_serves(self):
+        port = programs.closed_port()
+        with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
+                              "--x509certfile", self.file("server.pem"), "--x509keyfile",
+                              self.file("server.key"), "--mtu", "900",
+                              stdin=subprocess.PIPE) as server:
+            server.wait_for("err", "listening on IPv4")
+            done, found = dtlskit.ask(self.place, port, "--mtu", SHORT_PATH, "--timeout-ms", 500)
+            self.assertGreater(found.get("echoed", 0), 0, done.stderr)
+            server.process.stdin.close()
 
 
 class Network(Base):

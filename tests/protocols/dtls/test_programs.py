@@ -45,8 +45,16 @@ class Echo(unittest.TestCase):
                     self.assertEqual(counters["malformed"], 0)
 
     def test_answers_leave_from_the_address_that_was_asked(self):
-        with dtlskit.start_server(self.place, listen="0.0.0.0:0") as server:
-            self.check(server, host="127.0.0.9")
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    dtlskit.start_server(self.place, "--reactor", reactor,
+                                         listen="0.0.0.0:0") as server:
+                self.check(server, host="127.0.0.9")
+
+    @unittest.skipUnless(6 in programs.families(), "no IPv6")
+    def test_wildcard_address_of_ipv6(self):
+        with dtlskit.start_server(self.place, listen="[::]:0") as server:
+            self.check(server, host="::1")
 
     def test_key_instead_of_certificate(self):
         with dtlskit.start_server(self.place) as server:
