@@ -104,6 +104,7 @@ need_for_tests() {
     want socat "sends datagrams that are not ours" command -v socat
     want bind9-dnsutils "dig, which asks the DNS server" command -v dig
     want knot-dnsutils "kdig, which asks it too" command -v kdig
+    want ldnsutils "drill, another one" command -v drill
     want dnsperf "puts load on the DNS server" command -v dnsperf
     want nsd "a DNS server for the forwarder to ask" test -x /usr/sbin/nsd
     want knot "another one, which demands cookies" test -x /usr/sbin/knotd

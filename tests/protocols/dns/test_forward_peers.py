@@ -268,15 +268,17 @@ class Lossy(Base):
             return ask("dig", host, port, "+tries=15", "+time=1", *words)
 
         def patient_kdig(host, port, *words):
-            return ask("kdig", host, port, "+retry=15", "+time=1", "+bufsize=1232", *words)
+            return ask("kdig", host, port, "+retry=15", "+time=1", "+bufsize=1232", "+cookie",
+                       *words)
 
         clients = [program for name, program in (("dig", patient_dig), ("kdig", patient_kdig))
                    if find(name)]
-        with dnskit.start_dnsd("--cookies", "require") as server, \
+        with dnskit.start_dnsd("--cookies", "require", listen="0.0.0.0:0") as server, \
                 dnskit.start_dnsfwd("--retries", 6, listen="0.0.0.0:0", timeout_ms=100,
                                     upstream=[server.port]) as forwarder:
             for program in clients:
-                self.check_all(forwarder.port, program)
+                for port in (forwarder.port, server.port):
+                    self.check_all(port, program)
             for port in (forwarder.port, server.port):
                 done = dnskit.run_dnsq("--timeout-ms", 100, "--retries", 6, "--count", 200,
                                        f"@127.0.0.1:{port}", "mail.example.test")
@@ -284,6 +286,14 @@ class Lossy(Base):
             self.assertEqual(forwarder.stop(), 0)
             self.assertEqual(dnskit.counters(forwarder, " upstream asked=")["failed"], 0)
             print(forwarder.texts["err"])
+
+    def test_servers_of_others_are_asked(self):
+        for name, program in (("nsd", "nsd"), ("knot", "knotd")):
+            if find(program):
+                with self.subTest(name=name), Server(name) as server:
+                    done = dnskit.run_dnsq("--timeout-ms", 100, "--retries", 6, "--count", 200,
+                                           f"@127.0.0.1:{server.port}", "mail.example.test")
+                    self.assertIn("200 of 200 answered", done.stdout, done.stderr)
 
 
 class Network(unittest.TestCase):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """dnsd, asked by programs that are not ours, and seen by one that reads what is on the wire.
 
-Debian packages: bind9-dnsutils (dig), knot-dnsutils (kdig), dnsperf, tcpdump, tshark.
+Debian packages: bind9-dnsutils (dig), knot-dnsutils (kdig), ldnsutils (drill), dnsperf, tcpdump,
+tshark.
 """
 import os
 import re
@@ -142,6 +143,21 @@ class Clients(unittest.TestCase):
             ("big.example.test TXT +noedns +ignore", [r"Flags: qr aa tc"], []),
             ("example.test +dnssec +bufsize=4096 NS", ["2001:db8::53"], []),
         ))
+
+    @need("drill", "ldnsutils")
+    def test_drill(self):
+        for host in programs.families().values():
+            with dnskit.start_dnsd(listen=programs.join(host, 0)) as server:
+                for words, wanted in (("www.example.test", r"192\.0\.2\.81"),
+                                      ("example.test MX", r"10\s+mail\.example\.test\."),
+                                      ("example.test CAA", r'0 issue "ca\.test"'),
+                                      ("big.example.test TXT", "ANSWER: 8"),
+                                      ("nope.example.test", "rcode: NXDOMAIN"),
+                                      ("example.org", "rcode: REFUSED")):
+                    with self.subTest(host=host, words=words):
+                        done = peers.run_words(["drill", "-p", server.port, "-b", 1232,
+                                                f"@{host}", *words.split()])
+                        self.assertRegex(done.stdout, wanted, done.stderr)
 
 
 class Load(unittest.TestCase):
