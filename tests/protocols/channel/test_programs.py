@@ -8,10 +8,12 @@ import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "examples"))
@@ -22,6 +24,8 @@ import programs  # noqa: E402
 SIZES = (0, 1, 1200, 65536, 300001)
 LOST_PERCENT = 5
 NOISE_COUNT = 4000
+NOISE_PAUSE = 64  # small enough for the buffer of any socket
+OTHER_HELLO = bytes([4]) * 1200  # of a version that nobody speaks: it is told which ones are
 HUGE_BYTES = (16 << 20) - 1  # of a file in one message; a letter goes before them
 LINUX_BIN = pathlib.Path(os.environ.get("KIRIM_SOURCE", ROOT), "build", "bin")
 
@@ -78,6 +82,21 @@ class Copy(Base):
                     self.assertEqual((found["accepted"], found["files"], found["failed"]),
                                      (1, len(SIZES), 0))
 
+    @programs.unless_wine("the control data of a send, with its source address, is ignored")
+    def test_answers_leave_from_the_address_that_was_asked(self):
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    start("channel_copy", "--root", self.root, "--overwrite", "--reactor", reactor,
+                          listen="0.0.0.0:0") as server:
+                self.check_arrived(self.send(server.port, "--reactor", reactor, host="127.0.0.9"))
+                self.assertEqual(server.stop(), 0)
+
+    @unittest.skipUnless(6 in programs.families(), "no IPv6")
+    def test_wildcard_address_of_ipv6(self):
+        with start("channel_copy", "--root", self.root, listen="[::]:0") as server:
+            self.check_arrived(self.send(server.port, host="::1"))
+            self.assertEqual(server.stop(), 0)
+
     def test_longest_message_there_is_carries_a_file(self):
         self.files = [os.path.join(self.here, "huge")]
         data = random.Random(6).randbytes(HUGE_BYTES)
@@ -113,15 +132,31 @@ class Copy(Base):
                 self.assertRegex(client.texts["err"], "closed: code 4|could not|deadline|reset")
 
     def test_noise_leaves_nothing(self):
+        """Paced by a HELLO that is answered, so that no buffer runs over and all of it is read."""
         noise = random.Random(5)
-        with start("channel_copy", "--root", self.root, "--stats", 0) as server, \
-                programs.open_socket() as client:
-            for _ in range(NOISE_COUNT):
-                data = bytes([noise.randrange(4, 10)]) + noise.randbytes(noise.randrange(0, 1400))
-                client.sendto(data, ("127.0.0.1", server.port))
-            self.check_arrived(self.send(server.port))
-            self.assertEqual(server.stop(), 0)
-            self.assertEqual(counters(server)["accepted"], 1)
+        for reactor in programs.reactors():
+            for name in os.listdir(self.root):
+                os.unlink(os.path.join(self.root, name))
+            with self.subTest(reactor=reactor), \
+                    start("channel_copy", "--root", self.root, "--stats", 0, "--reactor",
+                          reactor) as server, \
+                    programs.open_socket() as hostile, programs.open_socket() as client:
+                client.connect(("127.0.0.1", server.port))
+                for count in range(NOISE_COUNT):
+                    data = bytes([noise.randrange(4, 10)]) + noise.randbytes(noise.randrange(1400))
+                    hostile.sendto(data, ("127.0.0.1", server.port))
+                    if count % NOISE_PAUSE == NOISE_PAUSE - 1:
+                        client.send(OTHER_HELLO)
+                        self.assertGreater(len(client.recv(2000)), 0)
+                self.check_arrived(self.send(server.port))
+                self.assertEqual(server.stop(), 0)
+                found = counters(server)
+                self.assertEqual(found["accepted"], 1)
+                read = int(re.search(r" rx=(\d+) ", server.texts["err"]).group(1))
+                self.assertGreater(read, NOISE_COUNT * 95 // 100, found)
+                # The kinds that only servers send are nobody's: what remains are three of six.
+                self.assertGreater(sum(found[name] for name in ("refused", "dropped", "resets")),
+                                   NOISE_COUNT * 4 // 10, found)
 
     def test_nobody_there_is_told(self):
         self.files = self.files[-1:]
@@ -135,7 +170,7 @@ class Lossy(Base):
     @need("nft", "nftables")
     @need("unshare", "util-linux")
     def test_files_cross_a_path_that_loses(self):
-        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Inside")
+        peers.run_inside(self, __file__, peers.losing(LOST_PERCENT), "Inside", "InsideChat")
 
 
 class Inside(Base):
@@ -150,10 +185,13 @@ class Inside(Base):
         self.assertGreater(lost, 0)
 
 
-class Chat(unittest.TestCase):
+class Guests(unittest.TestCase):
+    host = "127.0.0.1"
+    loses = False  # and where somebody stands is told once
+
     def guest(self, port, name, program="chat"):
-        guest = programs.Program(program, "--connect", f"127.0.0.1:{port}", "--name", name,
-                                 stdin=subprocess.PIPE)
+        guest = programs.Program(program, "--connect", programs.join(self.host, port), "--name",
+                                 name, stdin=subprocess.PIPE)
         self.addCleanup(guest.process.stdin.close)
         return guest
 
@@ -173,7 +211,8 @@ class Chat(unittest.TestCase):
             self.say(ann, "hello there")
             self.say(ann, "/at 3 4")
             bob.wait_for("out", "^ann: hello there$")
-            bob.wait_for("out", "^@ ann 3 4$")
+            if not self.loses:
+                bob.wait_for("out", "^@ ann 3 4$")
             self.say(bob, "good bye")
             ann.wait_for("out", "^bob: good bye$")
             self.say(bob, "/quit")
@@ -182,10 +221,32 @@ class Chat(unittest.TestCase):
             ann.process.stdin.close()  # the end of what she types
             self.assertEqual(ann.wait_end(), 0, ann.texts)
 
+
+class InsideChat(Guests):
+    """Run by itself in a namespace that loses."""
+
+    loses = True
+
+    def test_guests_hear_each_other(self):
+        with start("chat") as lobby:
+            for _ in range(3):
+                self.talk(lobby.port)
+
+
+class Chat(Guests):
     def test_guests_hear_each_other(self):
         with start("chat") as lobby:
             self.talk(lobby.port)
             self.assertEqual(lobby.stop(), 0)
+
+    @programs.unless_wine("the control data of a send, with its source address, is ignored")
+    def test_lobby_is_heard_from_the_address_that_was_asked(self):
+        self.host = "127.0.0.9"
+        for reactor in programs.reactors():
+            with self.subTest(reactor=reactor), \
+                    start("chat", "--reactor", reactor, listen="0.0.0.0:0") as lobby:
+                self.talk(lobby.port)
+                self.assertEqual(lobby.stop(), 0)
 
     def test_lobby_that_closes_says_so(self):
         with start("chat") as lobby, self.guest(lobby.port, "ann") as ann:
@@ -220,5 +281,28 @@ class BothSystems(Base):
             server.communicate()
 
 
+@unittest.skipUnless(programs.IS_WINE and (LINUX_BIN / "chat").exists(),
+                     "needs the programs of Windows, and those of Linux in build/bin")
+class BothSystemsChat(Guests):
+    def start_linux(self, *words, **options):
+        with unittest.mock.patch.multiple(programs, LAUNCHER=[], SUFFIX=""):
+            return programs.Program(LINUX_BIN / "chat", *words, **options)
+
+    def guest(self, port, name, program="chat"):
+        if program == "chat":
+            return super().guest(port, name)
+        guest = self.start_linux("--connect", f"127.0.0.1:{port}", "--name", name,
+                                 stdin=subprocess.PIPE)
+        self.addCleanup(guest.process.stdin.close)
+        return guest
+
+    def test_guests_of_both_hear_each_other_in_a_lobby_of_either(self):
+        with start("chat") as lobby:
+            self.talk(lobby.port, "chat", "linux")
+        with self.start_linux("--listen", "127.0.0.1:0") as lobby:
+            port = int(lobby.wait_for("err", r"listening on \S+:(\d+) ").group(1))
+            self.talk(port, "linux", "chat")
+
+
 if __name__ == "__main__":
-    peers.main("Inside")
+    peers.main("Inside", "InsideChat")
