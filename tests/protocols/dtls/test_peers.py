@@ -207,7 +207,7 @@ class Lossy(Base):
                     raise
 
     def test_openssl_serves(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         with programs.Program(dtlskit.OPENSSL, "s_server", "-dtls1_2", "-timeout", "-accept",
                               f"127.0.0.1:{port}", "-cert", self.file("server.pem"), "-key",
                               self.file("server.key"), "-mtu", SHORT_PATH,
@@ -222,7 +222,7 @@ class Lossy(Base):
 
     @need("gnutls-serv", "gnutls-bin")
     def test_gnutls_serves(self):
-        port = programs.closed_port()
+        port = programs.free_port()
         with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
                               "--x509certfile", self.file("server.pem"), "--x509keyfile",
                               self.file("server.key"), "--mtu", "900",
