@@ -195,8 +195,9 @@ class Servers(Base):
 
 class Lossy(Servers):
     """Runs in a network of its own that loses datagrams, each by itself: without offload. The
-    server of others is asked as on a whole path, but for less; it does not know a repeated message
-    again, and takes the last block of a body that comes twice for all of another one."""
+    server of others is asked as on a whole path, but for less; once it kept the last block of a
+    body alone, as if a block that came twice had begun another one: so what is put is put again if
+    need be."""
 
     tries = LOST_TRIES
     blocks = (1024,)
