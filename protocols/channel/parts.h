@@ -329,6 +329,20 @@ bool ki_channel_send_raise(struct kirim_channel *ch, const struct kirim_channel_
 /* The peer's parameters are known: windows open, and what is too long ends the connection. */
 void ki_channel_send_learn(struct kirim_channel *ch);
 
+/* waiting.c: memory of messages of the peer that wait. It counts against the budget of all; what is
+ * in it is not said. Nobody holds more than what is left for the others: who hoards finds an end
+ * before there is nothing for them. NULL: no room. */
+void *ki_channel_room_take(struct kirim_channel *ch, size_t bytes);
+void ki_channel_room_give(struct kirim_channel *ch, void *block, size_t bytes);
+/* Of ranges, which are longer than the bytes they tell of if a peer wants it. */
+struct ki_channel_memory ki_channel_range_memory(struct kirim_channel *ch);
+/* A message with memory for `room` bytes, which are no fewer than its own. */
+struct ki_channel_in *ki_channel_waiting_new(struct kirim_channel *ch,
+                                             const struct kirim_channel_frame *f, uint64_t room);
+/* Makes a message of one that was given up, if that has room enough. */
+bool ki_channel_waiting_reuse(struct ki_channel_in *x, const struct kirim_channel_frame *f);
+void ki_channel_waiting_free(struct kirim_channel *ch, struct ki_channel_in *x);
+
 /* receive.c: messages of the peer. */
 void ki_channel_receive_free(struct kirim_channel *ch);
 /* KIRIM_OK; KIRIM_ENOMEM: no room, so the packet has not come; KIRIM_ENOBUFS: likewise, for the

@@ -7,7 +7,7 @@
  */
 #include "parts.h"
 
-enum { SLOTS_MIN = 16, RAISE_PARTS = 4, RANGES_MIN = 4, BYTES_OF_RANGE = 1024, GROWTH_PARTS = 4 };
+enum { SLOTS_MIN = 16, RAISE_PARTS = 4, GROWTH_PARTS = 4 };
 
 /* Its address stands for a message that was handed over before an earlier one; never read. */
 static const uint64_t over_mark;
@@ -32,97 +32,7 @@ static bool is_whole(const struct ki_channel_in *x)
     return is_waiting(x) && x->have_bytes == x->bytes;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-/* Memory that counts against the budget of all; what is in it is not said. Nobody holds more than
- * what is left for the others: who hoards finds an end before there is nothing for them. */
-static void *take_room(struct kirim_channel *ch, size_t bytes)
-{
-    struct kirim_channel_budget *const budget = ch->options.budget;
-    if (budget != NULL && ch->in_bytes + bytes > budget->bytes_max - budget->bytes) {
-        budget->refused++;
-        return NULL;
-    }
-    void *const block = ch->memory.alloc(ch->memory.user, NULL, 0, bytes);
-    if (block != NULL) {
-        ch->in_bytes += bytes;
-        if (budget != NULL) {
-            budget->bytes += bytes;
-        }
-    }
-    return block;
-}
-
-static void give_room_back(struct kirim_channel *ch, void *block, size_t bytes)
-{
-    if (block == NULL) {
-        return;
-    }
-    ch->in_bytes -= bytes;
-    if (ch->options.budget != NULL) {
-        ch->options.budget->bytes -= bytes;
-    }
-    ki_channel_delete(ch, block, bytes);
-}
-
-static void *alloc_ranges(void *user, void *old, size_t old_bytes, size_t new_bytes)
-{
-    if (new_bytes > 0) {
-        return take_room(user, new_bytes);
-    }
-    give_room_back(user, old, old_bytes);
-    return NULL;
-}
-
-/* Memory of ranges, which are longer than the bytes they tell of if a peer wants it. */
-static struct ki_channel_memory range_memory(struct kirim_channel *ch)
-{
-    return (struct ki_channel_memory){ alloc_ranges, ch };
-}
-
-static void free_message(struct kirim_channel *ch, struct ki_channel_in *x)
-{
-    const struct ki_channel_memory memory = range_memory(ch);
-    ki_channel_ranges_free(&x->have, &memory);
-    give_room_back(ch, x, sizeof *x + x->room);
-}
-
-/* A peer that cuts its messages into single bytes pays for that, and not this side: there is a
- * range for each 1,024 bytes, which real fragments need at the most if every second one is lost,
- * and ranges are neither longer than a part of the message nor much work to keep in order. */
-static void bound_ranges(struct ki_channel_in *x)
-{
-    x->have.count_max = RANGES_MIN + x->bytes / BYTES_OF_RANGE;
-}
-
-/* Makes a message of one that was given up, if that has room enough. */
-static bool reuse_message(struct ki_channel_in *x, const struct kirim_channel_frame *f)
-{
-    if (f->total_bytes > x->room) {
-        return false;
-    }
-    x->number = f->number;
-    x->bytes = (uint32_t)f->total_bytes;
-    x->have.count = 0;
-    x->have_bytes = 0;
-    bound_ranges(x);
-    return true;
-}
-
-/* A message with memory for `room` bytes, which are no fewer than its own. */
-static struct ki_channel_in *new_message(struct kirim_channel *ch,
-                                         const struct kirim_channel_frame *f, uint64_t room)
-{
-    struct ki_channel_in *const x = take_room(ch, sizeof *x + (size_t)room);
-    if (x != NULL) { /* its bytes are written before they are read: clearing them is for nobody */
-        memset(x, 0, sizeof *x);
-        x->number = f->number;
-        x->bytes = (uint32_t)f->total_bytes;
-        x->room = (uint32_t)room;
-        bound_ranges(x);
-    }
-    return x;
-}
+/* ---- streams --------------------------------------------------------------------------------- */
 
 void ki_channel_receive_free(struct kirim_channel *ch)
 {
@@ -133,13 +43,13 @@ void ki_channel_receive_free(struct kirim_channel *ch)
         }
         for (uint32_t slot = 0; slot < s->room; slot++) {
             if (is_waiting(s->slot[slot])) {
-                free_message(ch, s->slot[slot]);
+                ki_channel_waiting_free(ch, s->slot[slot]);
             }
         }
         if (s->newest != NULL) {
-            free_message(ch, s->newest);
+            ki_channel_waiting_free(ch, s->newest);
         }
-        give_room_back(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
+        ki_channel_room_give(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
         ki_channel_delete(ch, s, sizeof *s);
         ch->in[i] = NULL;
     }
@@ -176,7 +86,7 @@ static bool grow_slots(struct kirim_channel *ch, struct ki_channel_in_stream *s,
     if (room == s->room) {
         return true;
     }
-    struct ki_channel_in **const slot = take_room(ch, room * KI_CHANNEL_POINTER_BYTES);
+    struct ki_channel_in **const slot = ki_channel_room_take(ch, room * KI_CHANNEL_POINTER_BYTES);
     if (slot == NULL) {
         return false;
     }
@@ -184,7 +94,7 @@ static bool grow_slots(struct kirim_channel *ch, struct ki_channel_in_stream *s,
     for (uint64_t n = s->next; n < s->end; n++) {
         slot[n & (room - 1)] = *slot_of(s, n);
     }
-    give_room_back(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
+    ki_channel_room_give(ch, s->slot, s->room * KI_CHANNEL_POINTER_BYTES);
     s->slot = slot;
     s->room = room;
     return true;
@@ -259,7 +169,7 @@ static void hand_over_waiting(struct kirim_channel *ch, struct ki_channel_in_str
     advance(s);
     raise_limits(ch, s, cost_of(x->bytes));
     hand_over(ch, s, number, x->data, x->bytes);
-    free_message(ch, x);
+    ki_channel_waiting_free(ch, x);
 }
 
 static bool is_held(const struct kirim_channel *ch, const struct ki_channel_in_stream *s)
@@ -276,7 +186,7 @@ static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream 
             s->newest = NULL;
             s->next = x->number + 1;
             hand_over(ch, s, x->number, x->data, x->bytes);
-            free_message(ch, x);
+            ki_channel_waiting_free(ch, x);
         }
         return;
     }
@@ -297,7 +207,7 @@ static void hand_over_all(struct kirim_channel *ch, struct ki_channel_in_stream 
 static kirim_err add_part(struct kirim_channel *ch, struct ki_channel_in *x,
                           const struct kirim_channel_frame *f)
 {
-    const struct ki_channel_memory memory = range_memory(ch);
+    const struct ki_channel_memory memory = ki_channel_range_memory(ch);
     uint64_t added = 0;
     if (x->bytes != f->total_bytes) {
         ki_channel_fail(ch, KIRIM_CHANNEL_CODE_PROTOCOL, "a message changed its length");
@@ -348,18 +258,18 @@ static kirim_err receive_first(struct kirim_channel *ch, struct ki_channel_in_st
         return KIRIM_ENOMEM;
     }
     if (!is_direct) {
-        x = new_message(ch, f, f->total_bytes);
+        x = ki_channel_waiting_new(ch, f, f->total_bytes);
         const kirim_err err = x != NULL ? add_part(ch, x, f) : KIRIM_ENOMEM;
         if (err < 0) {
             if (x != NULL) {
-                free_message(ch, x);
+                ki_channel_waiting_free(ch, x);
             }
             return err;
         }
     }
     if (!begin(ch, s, cost_of(f->total_bytes))) {
         if (x != NULL) {
-            free_message(ch, x);
+            ki_channel_waiting_free(ch, x);
         }
         return KIRIM_EINVAL;
     }
@@ -425,9 +335,9 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
     }
     if (s->newest != NULL && f->number > s->newest->number) {
         ch->stats.rx_stale++;
-        if (is_direct || !reuse_message(s->newest, f)) {
+        if (is_direct || !ki_channel_waiting_reuse(s->newest, f)) {
             room = grown_room(ch, s->newest, f);
-            free_message(ch, s->newest);
+            ki_channel_waiting_free(ch, s->newest);
             s->newest = NULL;
         }
     }
@@ -439,7 +349,7 @@ static kirim_err receive_sequenced(struct kirim_channel *ch, struct ki_channel_i
     if (s->newest == NULL) {
         /* What waits is twice what the windows permit, at the most. */
         const uint64_t most = 2 * (uint64_t)ch->options.params.window_bytes;
-        s->newest = ch->in_bytes + room <= most ? new_message(ch, f, room) : NULL;
+        s->newest = ch->in_bytes + room <= most ? ki_channel_waiting_new(ch, f, room) : NULL;
         if (s->newest == NULL) {
             ch->stats.rx_stale++;
             return KIRIM_OK;
