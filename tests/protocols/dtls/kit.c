@@ -333,8 +333,8 @@ struct kit_world *kit_open(const struct kit_setup *setup)
     random_begin(seed);
     w->server_host = simnet_host(w->sim, "server", "10.0.0.1", "10.0.0.9");
     w->client_host = simnet_host(w->sim, "client", "10.0.0.2", "10.0.7.2");
-    w->server_loop = simnet_loop(w->server_host, NULL);
-    w->client_loop = simnet_loop(w->client_host, NULL);
+    w->server_loop = simnet_loop(w->server_host, &w->memory[0]);
+    w->client_loop = simnet_loop(w->client_host, &w->memory[1]);
     ck_assert_int_eq(kirim_dtls_open(w->server_loop, &at_server, &w->server_dtls), KIRIM_OK);
     ck_assert_int_eq(kirim_dtls_open(w->client_loop, &at_client, &w->client_dtls), KIRIM_OK);
     open_server(w);
@@ -362,6 +362,7 @@ void kit_close(struct kit_world *w)
     ck_assert_uint_eq(kit_client_stats(w).half_open, 0);
     kirim_dtls_close(w->client_dtls);
     kirim_dtls_close(w->server_dtls);
+    ck_assert_uint_eq(w->memory[0].blocks + w->memory[1].blocks, 0);
     clock_follow(NULL);
     ck_assert_int_eq(kirim_sim_close(w->sim), KIRIM_OK);
 }

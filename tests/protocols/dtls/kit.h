@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "identity.h"
 #include "support/claims.h"
+#include "support/memory.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define MS              UINT64_C(1000000)
@@ -57,6 +58,7 @@ struct kit_client {
 };
 
 struct kit_world {
+    struct kit_memory memory[2]; /* of the server and of the client, without OpenSSL's */
     struct kirim_sim *sim;
     struct kirim_sim_host *server_host, *client_host;
     struct kirim_loop *server_loop, *client_loop;

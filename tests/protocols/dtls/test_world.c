@@ -14,7 +14,8 @@ enum {
     CRASH_PORT = 5000,
     STORM_SECONDS = 200,
     IP_UDP_BYTES = 28,
-    MTU_MIN = 576
+    MTU_MIN = 576,
+    MEMORY_BYTES_MAX = 128 << 10 /* of the server, without OpenSSL's */
 };
 
 static struct test_random chance;
@@ -129,6 +130,7 @@ static void run_storm(struct kirim_trial *trial, void *user)
     KIRIM_TRIAL_EXPECT(trial, kit_set_stats(w).count == 0);
     KIRIM_TRIAL_EXPECT(trial, kit_server_stats(w).open + kit_server_stats(w).half_open == 0);
     KIRIM_TRIAL_EXPECT(trial, sum->done - done_before >= STORM_CLIENTS / 2);
+    KIRIM_TRIAL_EXPECT(trial, w->memory[0].bytes_peak <= MEMORY_BYTES_MAX);
     kit_close(w);
 }
 
