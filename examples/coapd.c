@@ -31,6 +31,7 @@ struct daemon {
     struct cli cli;
     const char *group_text[GROUP_COUNT_MAX];
     struct cli_list groups;
+    struct kirim_addr group[GROUP_COUNT_MAX];
     uint64_t ifindex, peer_count_max, body_bytes_max, leisure_ms, block_bytes;
     bool is_trusting;
     struct kirim_loop *loop;
@@ -48,10 +49,7 @@ static kirim_err join_groups(const struct daemon *d, const struct kirim_coap_ser
     const struct kirim_addr local = kirim_endpoint_local(service->endpoint);
     for (size_t i = 0; i < d->groups.count; i++) {
         struct kirim_membership membership = KIRIM_MEMBERSHIP_INIT;
-        if (kirim_addr_parse(d->groups.item[i], &membership.group) < 0 ||
-            !kirim_addr_is_multicast(&membership.group)) {
-            cli_fail_usage(&d->cli, "'%s' is not the address of a group", d->groups.item[i]);
-        }
+        membership.group = d->group[i];
         membership.ifindex = (uint32_t)d->ifindex;
         if (kirim_addr_family(&membership.group) != kirim_addr_family(&local)) {
             continue;
@@ -234,6 +232,16 @@ static size_t list_options(struct daemon *d, struct cli_option out[OPTION_COUNT_
     return count + coap_secure_list_options(&d->secure, true, out + count);
 }
 
+static void parse_groups(struct daemon *d)
+{
+    for (size_t i = 0; i < d->groups.count; i++) {
+        if (kirim_addr_parse(d->groups.item[i], &d->group[i]) < 0 ||
+            !kirim_addr_is_multicast(&d->group[i])) {
+            cli_fail_usage(&d->cli, "'%s' is not the address of a group", d->groups.item[i]);
+        }
+    }
+}
+
 static void parse_options(struct daemon *d, int argc, char **argv)
 {
     struct cli_option options[OPTION_COUNT_MAX];
@@ -256,6 +264,7 @@ static void parse_options(struct daemon *d, int argc, char **argv)
     d->block_bytes = KIRIM_COAP_BLOCK_BYTES_MAX;
     d->peer_count_max = 4096;
     cli_parse(&d->cli, &program, argc, argv);
+    parse_groups(d);
     coap_secure_check(&d->secure, &d->cli, true);
 }
 
