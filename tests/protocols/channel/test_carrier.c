@@ -5,9 +5,8 @@
  */
 #include "kit.h"
 
-#include <kirim/sim.h>
-
 #include "protocols/channel/channel_endpoint.h"
+#include "support/simnet.h"
 
 static bool is_shut;
 static size_t refused, closed;
@@ -37,36 +36,17 @@ static const struct kirim_layer_type valve = {
     .send = valve_send,
 };
 
-static struct kirim_addr addr_of(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
-static struct kirim_loop *open_loop(struct kirim_sim *sim, const char *name, const char *text,
+static struct kirim_loop *open_loop(struct kirim_sim *sim, const char *name, const char *addr,
                                     struct kit_memory *memory)
 {
-    struct kirim_loop_options options = KIRIM_LOOP_OPTIONS_INIT;
-    const struct kirim_addr addr = addr_of(text);
-    struct kirim_sim_host *host = NULL;
-    struct kirim_loop *loop = NULL;
-    ck_assert_int_eq(kirim_sim_host_add(sim, name, &addr, 1, &host), KIRIM_OK);
-    options.reactor = "sim";
-    options.reactor_context = host;
-    options.alloc = kit_alloc;
-    options.alloc_user = memory;
-    ck_assert_int_eq(kirim_loop_open(&options, &loop), KIRIM_OK);
-    return loop;
+    return simnet_loop(simnet_host(sim, name, addr, NULL), memory);
 }
 
 START_TEST(layer_below_that_refuses_costs_no_busy_timer)
 {
     struct kit_memory memory = { 0 };
-    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
-    struct kirim_sim *sim = NULL;
-    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
-    const struct kirim_addr server = addr_of("10.0.0.1");
+    struct kirim_sim *const sim = simnet_open(1, NULL);
+    const struct kirim_addr server = simnet_addr("10.0.0.1");
     struct kirim_sim_host *host = NULL;
     ck_assert_int_eq(kirim_sim_host_add(sim, "server", &server, 1, &host), KIRIM_OK);
     struct kirim_loop *const loop = open_loop(sim, "client", "10.0.0.2", &memory);
@@ -76,14 +56,14 @@ START_TEST(layer_below_that_refuses_costs_no_busy_timer)
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_stack_plan plan = KIRIM_STACK_PLAN_INIT;
     struct kirim_stack *stack = NULL;
-    ep.peer = addr_of("10.0.0.1:7");
+    ep.peer = simnet_addr("10.0.0.1:7");
     config.options.handler = &handler;
     plan.layers = layers;
     plan.layer_count = COUNT_OF(layers);
     is_shut = true;
     refused = closed = 0;
     ck_assert_int_eq(kirim_stack_on_endpoint(loop, &ep, &plan, &stack), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 20 * SECOND), KIRIM_OK);
+    simnet_run(sim, 20 * SECOND);
     struct kirim_loop_stats stats = KIRIM_LOOP_STATS_INIT;
     ck_assert_int_eq(kirim_loop_read_stats(loop, &stats), KIRIM_OK);
     ck_assert_uint_lt(stats.timers_fired, 1000);
@@ -125,13 +105,12 @@ static const struct kirim_channel_handler listening = { .size = sizeof listening
                                                         .received = on_message,
                                                         .closed = on_closed };
 
-/* A client and a server whose endpoints take datagrams of so many bytes; 0: as many as there are.
- */
-static struct pair *open_narrow_pair(uint32_t server_bytes, uint32_t client_bytes)
+/* A client that begins with a server. Their endpoints take datagrams of so many bytes; 0: as many
+ * as there are. */
+static struct pair *open_pair(uint32_t server_bytes, uint32_t client_bytes)
 {
     static struct pair pair;
     struct pair *const p = &pair;
-    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
     struct kirim_channel_open_options oo = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
@@ -139,47 +118,36 @@ static struct pair *open_narrow_pair(uint32_t server_bytes, uint32_t client_byte
     memset(p, 0, sizeof *p);
     server_channel = NULL;
     got_messages = got_bytes = closed = 0;
-    ck_assert_int_eq(kirim_sim_open(&so, &p->sim), KIRIM_OK);
+    p->sim = simnet_open(1, NULL);
     p->server = open_loop(p->sim, "server", "10.0.0.1", &p->memory[0]);
     p->client = open_loop(p->sim, "client", "10.0.0.2", &p->memory[1]);
-    ep.local = addr_of("0.0.0.0:7");
+    ep.local = simnet_addr("0.0.0.0:7");
     ep.datagram_bytes_max = server_bytes;
     lo.endpoint = oo.endpoint = &ep;
     lo.accepted = on_accepted;
     lo.channel.handler = oo.channel.handler = &listening;
     ck_assert_int_eq(kirim_channel_listen(&p->listener, p->server, &lo), KIRIM_OK);
     ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
-    ep.peer = addr_of("10.0.0.1:7");
+    ep.peer = simnet_addr("10.0.0.1:7");
     ep.datagram_bytes_max = client_bytes;
     ck_assert_int_eq(kirim_channel_open(p->client, &oo, &channel), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 2 * SECOND), KIRIM_OK);
+    return p;
+}
+
+static struct pair *open_narrow_pair(uint32_t server_bytes, uint32_t client_bytes)
+{
+    struct pair *const p = open_pair(server_bytes, client_bytes);
+    simnet_run(p->sim, 2 * SECOND);
     return p;
 }
 
 /* A client whose BEGIN finds no memory at the server from some call on, for half a second. */
 static struct pair *open_poor_pair(size_t call)
 {
-    static struct pair pair;
-    struct pair *const p = &pair;
-    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
-    struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
-    struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
-    struct kirim_channel_open_options oo = KIRIM_CHANNEL_OPEN_OPTIONS_INIT;
-    struct kirim_channel *channel = NULL;
-    memset(p, 0, sizeof *p);
-    ck_assert_int_eq(kirim_sim_open(&so, &p->sim), KIRIM_OK);
-    p->server = open_loop(p->sim, "server", "10.0.0.1", &p->memory[0]);
-    p->client = open_loop(p->sim, "client", "10.0.0.2", &p->memory[1]);
-    ep.local = addr_of("0.0.0.0:7");
-    lo.endpoint = oo.endpoint = &ep;
-    lo.channel.handler = oo.channel.handler = &handler;
-    ck_assert_int_eq(kirim_channel_listen(&p->listener, p->server, &lo), KIRIM_OK);
-    ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
-    ep.peer = addr_of("10.0.0.1:7");
-    ck_assert_int_eq(kirim_channel_open(p->client, &oo, &channel), KIRIM_OK);
+    struct pair *const p = open_pair(0, 0);
     p->memory[0].fail_at = p->memory[0].calls + call;
     p->memory[0].is_lasting = true;
-    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + SECOND / 2), KIRIM_OK);
+    simnet_run(p->sim, SECOND / 2);
     p->memory[0].fail_at = 0;
     return p;
 }
@@ -196,7 +164,7 @@ START_TEST(server_without_memory_keeps_no_session)
 {
     struct pair *const p = open_poor_pair(1 + (size_t)_i);
     ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK); /* it does not come again */
-    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 60 * SECOND), KIRIM_OK);
+    simnet_run(p->sim, 60 * SECOND);
     ck_assert_uint_eq(p->listener.ki_channel_count, 0);
     ck_assert_ptr_null(kirim_sessions_next(p->listener.sessions, NULL));
     close_pair(p);
@@ -206,7 +174,7 @@ END_TEST
 START_TEST(begin_that_found_no_room_may_come_again)
 {
     struct pair *const p = open_poor_pair(1 + (size_t)_i);
-    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 9 * SECOND), KIRIM_OK);
+    simnet_run(p->sim, 9 * SECOND);
     ck_assert_uint_eq(p->listener.stats.accepted, 1);
     ck_assert_uint_eq(p->listener.ki_channel_count, 1);
     ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK);
@@ -223,7 +191,7 @@ static size_t first_begin_bytes;
 
 static void send_to_server(struct kirim_endpoint *ep, const uint8_t *data, size_t bytes)
 {
-    const struct kirim_addr server = addr_of("10.0.0.1:7");
+    const struct kirim_addr server = simnet_addr("10.0.0.1:7");
     ck_assert_int_eq(kirim_endpoint_send_to(ep, data, bytes, &server), KIRIM_OK);
 }
 
@@ -261,21 +229,19 @@ START_TEST(begin_that_was_recorded_begins_no_second_channel)
 {
     static struct kirim_channel_listener listener;
     struct kit_memory memory[2] = { { 0 }, { 0 } };
-    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
     struct kirim_endpoint *client = NULL;
-    struct kirim_sim *sim = NULL;
     uint8_t hello[KIRIM_CHANNEL_HELLO_BYTES];
-    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
+    struct kirim_sim *const sim = simnet_open(1, NULL);
     struct kirim_loop *const server_loop = open_loop(sim, "server", "10.0.0.1", &memory[0]);
     struct kirim_loop *const client_loop = open_loop(sim, "client", "10.0.0.2", &memory[1]);
-    ep.local = addr_of("0.0.0.0:7");
+    ep.local = simnet_addr("0.0.0.0:7");
     lo.endpoint = &ep;
     lo.channel.handler = &handler;
     ck_assert_int_eq(kirim_channel_listen(&listener, server_loop, &lo), KIRIM_OK);
     ep = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
-    ep.local = addr_of("0.0.0.0:1000");
+    ep.local = simnet_addr("0.0.0.0:1000");
     ep.handler = &guest;
     ck_assert_int_eq(kirim_endpoint_open(client_loop, &ep, &client), KIRIM_OK);
     first_begin_bytes = 0;
@@ -284,13 +250,13 @@ START_TEST(begin_that_was_recorded_begins_no_second_channel)
         p.from[0] = (uint8_t)i;
         p.from[1] = (uint8_t)(i >> 8);
         send_to_server(client, hello, kirim_channel_packet_write(&p, hello, sizeof hello));
-        ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 5 * MS), KIRIM_OK);
+        simnet_run(sim, 5 * MS);
     }
-    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + 4 * SECOND), KIRIM_OK);
+    simnet_run(sim, 4 * SECOND);
     ck_assert_uint_eq(listener.stats.accepted, GUESTS);
     ck_assert_uint_eq(listener.ki_channel_count, 0); /* all have ended */
     send_to_server(client, first_begin, first_begin_bytes);
-    ck_assert_int_eq(kirim_sim_run(sim, kirim_sim_now(sim) + SECOND), KIRIM_OK);
+    simnet_run(sim, SECOND);
     ck_assert_uint_eq(listener.stats.accepted, GUESTS);
     ck_assert_uint_eq(listener.stats.refused, 1);
     ck_assert_uint_eq(listener.stats.crowded, 0);
@@ -307,15 +273,13 @@ START_TEST(listener_has_room_for_its_longest_message)
 {
     const uint64_t least = KIRIM_CHANNEL_BUDGET_BYTES_MIN(100000);
     struct kit_memory memory = { 0 };
-    struct kirim_sim_options so = KIRIM_SIM_OPTIONS_INIT;
     struct kirim_endpoint_options ep = KIRIM_ENDPOINT_OPTIONS_INIT;
     struct kirim_channel_listen_options lo = KIRIM_CHANNEL_LISTEN_OPTIONS_INIT;
     struct kirim_channel_budget shared = { .bytes_max = least - 1 };
     struct kirim_channel_listener listener;
-    struct kirim_sim *sim = NULL;
-    ck_assert_int_eq(kirim_sim_open(&so, &sim), KIRIM_OK);
+    struct kirim_sim *const sim = simnet_open(1, NULL);
     struct kirim_loop *const loop = open_loop(sim, "server", "10.0.0.1", &memory);
-    ep.local = addr_of("0.0.0.0:7");
+    ep.local = simnet_addr("0.0.0.0:7");
     lo.endpoint = &ep;
     lo.channel.handler = &handler;
     lo.channel.params.message_bytes_max = 100000;
@@ -356,12 +320,12 @@ START_TEST(packet_that_was_cut_is_lost)
          bytes += 900) { /* one that fits, and one that does not */
         ck_assert_int_eq(
             kirim_channel_send(server_channel, 0, KIRIM_CHANNEL_UNORDERED, data, bytes), KIRIM_OK);
-        ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + SECOND), KIRIM_OK);
+        simnet_run(p->sim, SECOND);
         ck_assert_uint_eq(closed, 0);
         ck_assert_uint_eq(got_messages, 1);
         ck_assert_uint_eq(got_bytes, 100);
     }
-    ck_assert_int_eq(kirim_sim_run(p->sim, kirim_sim_now(p->sim) + 5 * SECOND), KIRIM_OK);
+    simnet_run(p->sim, 5 * SECOND);
     ck_assert_uint_eq(closed, 0);
     ck_assert_int_eq(kirim_loop_close(p->client), KIRIM_OK);
     close_pair(p);

@@ -5,8 +5,7 @@
  */
 #include "kit.h"
 #include "protocols/coap/coap_endpoint.h"
-
-#include <kirim/sim.h>
+#include "support/simnet.h"
 
 static struct kirim_coap_resource thing;
 static size_t runs;
@@ -72,13 +71,6 @@ struct world {
     size_t answers;
 };
 
-static struct kirim_addr addr_of(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
 static void on_answer(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
 {
     struct world *const w = user;
@@ -90,7 +82,7 @@ static void open_client(struct world *w)
 {
     static const struct kirim_handler handler = { KIRIM_HANDLER_INIT, .received = on_answer };
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
-    options.peer = addr_of("10.0.0.2:5683");
+    options.peer = simnet_addr("10.0.0.2:5683");
     options.handler = &handler;
     options.user = w;
     ck_assert_int_eq(kirim_endpoint_open(w->loop[CLIENT], &options, &w->client), KIRIM_OK);
@@ -103,7 +95,7 @@ static void open_server(struct world *w)
     struct kirim_coap_service_options options = KIRIM_COAP_SERVICE_OPTIONS_INIT;
     ck_assert_int_eq(kirim_coap_node_open(&w->node, w->loop[SERVER], &node), KIRIM_OK);
     add_thing(&w->node);
-    endpoint.local = addr_of("10.0.0.2:5683");
+    endpoint.local = simnet_addr("10.0.0.2:5683");
     endpoint.datagram_bytes_max = DATAGRAM_BYTES_MAX;
     options.endpoint = &endpoint;
     ck_assert_int_eq(kirim_coap_service_open(&w->service, w->loop[SERVER], &w->node, &options),
@@ -113,19 +105,10 @@ static void open_server(struct world *w)
 static void open_world(struct world *w)
 {
     static const char *const addrs[HOST_COUNT] = { "10.0.0.1", "10.0.0.2" };
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
     memset(w, 0, sizeof *w);
-    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
+    w->sim = simnet_open(1, NULL);
     for (size_t i = 0; i < HOST_COUNT; i++) {
-        struct kirim_loop_options loop = KIRIM_LOOP_OPTIONS_INIT;
-        struct kirim_sim_host *host = NULL;
-        const struct kirim_addr addr = addr_of(addrs[i]);
-        ck_assert_int_eq(kirim_sim_host_add(w->sim, addrs[i], &addr, 1, &host), KIRIM_OK);
-        loop.reactor = "sim";
-        loop.reactor_context = host;
-        loop.alloc = kit_alloc;
-        loop.alloc_user = &w->memory[i];
-        ck_assert_int_eq(kirim_loop_open(&loop, &w->loop[i]), KIRIM_OK);
+        w->loop[i] = simnet_loop(simnet_host(w->sim, addrs[i], addrs[i], NULL), &w->memory[i]);
     }
     open_client(w);
     open_server(w);
@@ -134,7 +117,7 @@ static void open_world(struct world *w)
 static void close_world(struct world *w)
 {
     kirim_coap_service_close(&w->service);
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + SECOND), KIRIM_OK);
+    simnet_run(w->sim, SECOND);
     kirim_coap_node_fini(&w->node);
     for (size_t i = 0; i < HOST_COUNT; i++) {
         ck_assert_int_eq(kirim_loop_close(w->loop[i]), KIRIM_OK);
@@ -149,7 +132,7 @@ static void put(struct world *w, uint8_t id, size_t bytes)
     uint8_t wire[2 * DATAGRAM_BYTES_MAX] = { 0x50, 0x03, 0x00, id, 0xb1, 'a', 0xff, 1 };
     ck_assert_uint_le(bytes, sizeof wire);
     ck_assert_int_eq(kirim_endpoint_send_to(w->client, wire, bytes, NULL), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + SECOND), KIRIM_OK);
+    simnet_run(w->sim, SECOND);
 }
 
 static uint64_t opened_sessions(const struct world *w)

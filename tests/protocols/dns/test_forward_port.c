@@ -5,8 +5,7 @@
  */
 #include "kit.h"
 #include "protocols/dns/forward_endpoint.h"
-
-#include <kirim/sim.h>
+#include "support/simnet.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -22,13 +21,6 @@ struct world {
     size_t answers;
 };
 
-static struct kirim_addr addr_of(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
 static void on_answer(struct kirim_endpoint *ep, const struct kirim_batch *batch, void *user)
 {
     struct world *const w = user;
@@ -36,39 +28,27 @@ static void on_answer(struct kirim_endpoint *ep, const struct kirim_batch *batch
     w->answers += batch->count;
 }
 
-static void open_hosts(struct world *w)
-{
-    static const char *const addrs[HOST_COUNT] = { "10.0.0.1", "10.0.0.2" };
-    struct kirim_sim_options options = KIRIM_SIM_OPTIONS_INIT;
-    ck_assert_int_eq(kirim_sim_open(&options, &w->sim), KIRIM_OK);
-    for (size_t i = 0; i < HOST_COUNT; i++) {
-        struct kirim_loop_options loop = KIRIM_LOOP_OPTIONS_INIT;
-        struct kirim_sim_host *host = NULL;
-        const struct kirim_addr addr = addr_of(addrs[i]);
-        ck_assert_int_eq(kirim_sim_host_add(w->sim, addrs[i], &addr, 1, &host), KIRIM_OK);
-        loop.reactor = "sim";
-        loop.reactor_context = host;
-        ck_assert_int_eq(kirim_loop_open(&loop, &w->loop[i]), KIRIM_OK);
-    }
-}
-
 static void open_world(struct world *w)
 {
     static const struct kirim_handler handler = { KIRIM_HANDLER_INIT, .received = on_answer };
     struct kirim_dns_forward_options forward = KIRIM_DNS_FORWARD_OPTIONS_INIT;
     struct kirim_endpoint_options options = KIRIM_ENDPOINT_OPTIONS_INIT;
+    static const char *const addrs[HOST_COUNT] = { "10.0.0.1", "10.0.0.2" };
     memset(w, 0, sizeof *w);
-    open_hosts(w);
-    forward.server[0] = addr_of("10.0.0.3:53");
+    w->sim = simnet_open(1, NULL);
+    for (size_t i = 0; i < HOST_COUNT; i++) {
+        w->loop[i] = simnet_loop(simnet_host(w->sim, addrs[i], addrs[i], NULL), NULL);
+    }
+    forward.server[0] = simnet_addr("10.0.0.3:53");
     forward.server_count = 1;
     forward.forwarder.alloc = kit_alloc;
     forward.forwarder.alloc_user = &w->memory;
     ck_assert_int_eq(kirim_dns_forward_open(&w->forward, w->loop[FORWARDER], &forward), KIRIM_OK);
-    options.local = addr_of("0.0.0.0:53");
+    options.local = simnet_addr("0.0.0.0:53");
     options.datagram_bytes_max = DATAGRAM_BYTES_MAX;
     ck_assert_int_eq(kirim_dns_forward_listen(&w->port, &w->forward, &options), KIRIM_OK);
     options = (struct kirim_endpoint_options)KIRIM_ENDPOINT_OPTIONS_INIT;
-    options.local = addr_of("10.0.0.2:53");
+    options.local = simnet_addr("10.0.0.2:53");
     options.handler = &handler;
     options.user = w;
     ck_assert_int_eq(kirim_endpoint_open(w->loop[CLIENT], &options, &w->client), KIRIM_OK);
@@ -88,9 +68,9 @@ static void close_world(struct world *w)
 static void ask(struct world *w, struct kirim_endpoint *from, size_t bytes)
 {
     static const uint8_t zeros[DATAGRAM_BYTES_MAX + 1] = { 0 };
-    const struct kirim_addr port = addr_of("10.0.0.1:53");
+    const struct kirim_addr port = simnet_addr("10.0.0.1:53");
     ck_assert_int_eq(kirim_endpoint_send_to(from, zeros, bytes, &port), KIRIM_OK);
-    ck_assert_int_eq(kirim_sim_run(w->sim, kirim_sim_now(w->sim) + SECOND), KIRIM_OK);
+    simnet_run(w->sim, SECOND);
 }
 
 START_TEST(question_that_was_cut_is_not_answered)

@@ -34,6 +34,11 @@ class Base(unittest.TestCase):
     def file(self, name):
         return dtlskit.path(self.place, name)
 
+    def gnutls_serv(self, port):
+        return programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
+                                "--x509certfile", self.file("server.pem"), "--x509keyfile",
+                                self.file("server.key"), "--mtu", "900", stdin=subprocess.PIPE)
+
     def talk(self, words, text="hello from afar", says=()):
         """A client of others': sends a line, sees it come back, ends. Returns what it printed."""
         with programs.Program(find(words[0]), *words[1:], stdin=subprocess.PIPE) as client:
@@ -158,10 +163,7 @@ class Servers(Base):
     @need("gnutls-serv", "gnutls-bin")
     def test_gnutls(self):
         port = programs.free_port()
-        with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
-                              "--x509certfile", self.file("server.pem"), "--x509keyfile",
-                              self.file("server.key"), "--mtu", "900",
-                              stdin=subprocess.PIPE) as server:
+        with self.gnutls_serv(port) as server:
             server.wait_for("err", "listening on IPv4")
             for words in ((), ("--mtu", SHORT_PATH)):
                 done, found = dtlskit.ask(self.place, port, *words)
@@ -223,10 +225,7 @@ class Lossy(Base):
     @need("gnutls-serv", "gnutls-bin")
     def test_gnutls_serves(self):
         port = programs.free_port()
-        with programs.Program(find("gnutls-serv"), "--udp", "--echo", "--port", port,
-                              "--x509certfile", self.file("server.pem"), "--x509keyfile",
-                              self.file("server.key"), "--mtu", "900",
-                              stdin=subprocess.PIPE) as server:
+        with self.gnutls_serv(port) as server:
             server.wait_for("err", "listening on IPv4")
             done, found = dtlskit.ask(self.place, port, "--mtu", SHORT_PATH, "--timeout-ms", 500)
             self.assertGreater(found.get("echoed", 0), 0, done.stderr)
