@@ -42,13 +42,6 @@ static void on_done(struct kirim_dns_lookup *lookup)
     }
 }
 
-static struct kirim_addr addr_of(const char *text)
-{
-    struct kirim_addr addr;
-    ck_assert_int_eq(kirim_addr_parse(text, &addr), KIRIM_OK);
-    return addr;
-}
-
 /* Number `index` of the reactors, each for IPv4 and for IPv6. False: there is no such place here.
  */
 static bool open_place(struct place *p, int index, const char *addrs[2],
@@ -66,7 +59,7 @@ static bool open_place(struct place *p, int index, const char *addrs[2],
     p->zone = kit_zone(&p->memory, zone_text);
     kirim_dns_server_init(&p->server);
     ck_assert_int_eq(kirim_dns_server_add(&p->server, p->zone), KIRIM_OK);
-    options->local = addr_of(addrs[index % 2]);
+    options->local = kit_addr(addrs[index % 2]);
     const kirim_err err = kirim_dns_service_open(&p->service, p->loop, &p->server, options);
     if (err == KIRIM_EAFNOSUPPORT || err == KIRIM_EADDRNOTAVAIL) {
         (void)kirim_loop_close(p->loop); /* no IPv6 here */
@@ -157,7 +150,7 @@ START_TEST(answer_comes_from_the_address_that_was_asked)
     }
     if (names_source(&p, KIRIM_CAP_SOURCE)) {
         const struct kirim_addr local = service_addr(&p);
-        struct kirim_addr server = addr_of(asked[_i % 2]);
+        struct kirim_addr server = kit_addr(asked[_i % 2]);
         kirim_addr_set_port(&server, kirim_addr_port(&local));
         start_lookup(&p, server, 10 * SECOND);
         run_place(&p);
@@ -179,7 +172,7 @@ START_TEST(dual_stack_service_answers_both_families)
     }
     if (names_source(&p, KIRIM_CAP_SOURCE | KIRIM_CAP_DUAL_STACK)) {
         const struct kirim_addr local = service_addr(&p);
-        struct kirim_addr server = addr_of(asked[_i % 2]);
+        struct kirim_addr server = kit_addr(asked[_i % 2]);
         kirim_addr_set_port(&server, kirim_addr_port(&local));
         start_lookup(&p, server, 10 * SECOND);
         run_place(&p);
@@ -338,7 +331,7 @@ START_TEST(misuse_is_refused)
     ck_assert_int_eq(kirim_dns_service_open(NULL, p.loop, &p.server, &options), KIRIM_EINVAL);
     /* No server can have port 0: the only try fails at once, and nothing is called. */
     query_options.name = kit_name("a.example.");
-    query_options.server[0] = addr_of("127.0.0.1");
+    query_options.server[0] = kit_addr("127.0.0.1");
     query_options.server_count = 1;
     ck_assert_int_lt(kirim_dns_lookup_start(&lookup, p.loop, &query_options), 0);
     close_place(&p);
